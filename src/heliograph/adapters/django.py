@@ -1,0 +1,154 @@
+"""Django's signals: every ``Signal`` and ``ModelSignal``, built in or an application's own.
+
+The methods of ``django.dispatch.Signal`` are replaced by ones that do the same and report. The receivers in
+its registry, and everything else about it, stay what they are. Django's dispatcher differs between releases:
+
+=========  ===========================  ================  =====================================
+Django     ``_live_receivers`` returns  logs captured by  async receivers run
+=========  ===========================  ================  =====================================
+4.2        a list                       itself            never: it calls them as plain ones
+5.0 - 6.0  a pair: plain and async      a method          each in its own context, with gather
+6.1        a pair: plain and async      a method          in one shared context, in a TaskGroup
+=========  ===========================  ================  =====================================
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import logging
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from heliograph.adapters.adapter import Patches, Undo, replace
+from heliograph.fanout.facts import CAPTURE, PROPAGATE, Policy, Receiver
+from heliograph.fanout.naming import SignalNames
+from heliograph.fanout.run import NOBODY, Dialect, Live, gather, make_asend, make_outer_asend, make_outer_send, make_send
+
+__all__ = ["DjangoAdapter"]
+
+logger = logging.getLogger("heliograph")
+
+KNOWN_RELEASES = ((4, 2), (5, 0), (5, 1), (5, 2), (6, 0), (6, 1))
+OPERATIONS: dict[str, Policy] = {
+    "send": PROPAGATE,
+    "send_robust": CAPTURE,
+    "asend": PROPAGATE,
+    "asend_robust": CAPTURE,
+}
+
+
+class DjangoAdapter:
+    """Makes ``django.dispatch`` report."""
+
+    library = "django"
+
+    def __init__(self) -> None:
+        self._patches = Patches(self._apply)
+
+    def available(self) -> bool:
+        return importlib.util.find_spec("django") is not None
+
+    def install(self) -> Undo:
+        return self._patches.hold()
+
+    def connected(self) -> Iterator[tuple[str, Receiver]]:
+        for name, signal in self._names.all():
+            yield from ((name, receiver) for receiver in _connected_to(signal))
+
+    def signal_names(self) -> list[str]:
+        return [name for name, _ in self._names.all()]
+
+    @functools.cached_property
+    def _names(self) -> SignalNames:
+        return SignalNames(importlib.import_module("django.dispatch").Signal)
+
+    def _apply(self) -> list[Undo]:
+        dispatcher = importlib.import_module("django.dispatch.dispatcher")
+        signal_class = dispatcher.Signal
+        dialect = _dialect(dispatcher, self._names)
+        known = _is_known_release()
+        return [
+            replace(signal_class, name, _stand_in(vars(signal_class)[name], policy, dialect, dispatcher, known))
+            for name, policy in OPERATIONS.items()
+            if name in vars(signal_class)
+        ]
+
+
+def _stand_in(original: Any, policy: Policy, dialect: Dialect, dispatcher: Any, known: bool) -> Callable[..., Any]:
+    name = original.__name__
+    stock = known and getattr(original, "__module__", "") == dispatcher.__name__ and not hasattr(original, "__wrapped__")
+    if stock:
+        made = (make_asend if name.startswith("a") else make_send)(name, policy, dialect)
+        if name == "send" and _calls_from_a_comprehension():
+            made = _one_frame_deeper(made)
+    else:  # an unknown release, or a method that somebody else has wrapped: theirs is called, not done again
+        made = (make_outer_asend if name.startswith("a") else make_outer_send)(name, policy, dialect, original)
+    return functools.update_wrapper(made, original)
+
+
+def _is_known_release() -> bool:
+    version = importlib.import_module("django").VERSION
+    if version[:2] in KNOWN_RELEASES:
+        return True
+    logger.warning(
+        "heliograph does not know the signal dispatcher of Django %s.%s; dispatches are observed, their receivers are not. "
+        "A newer heliograph may know it.",
+        *version[:2],
+    )
+    return False
+
+
+def _dialect(dispatcher: Any, names: SignalNames) -> Dialect:
+    no_receivers = dispatcher.NO_RECEIVERS
+    shared_context = getattr(dispatcher, "_run_parallel", None)
+    pairs = isinstance(dispatcher.Signal()._live_receivers(None), tuple)
+
+    def live(signal: Any, sender: Any) -> Live:
+        if not signal.receivers or signal.sender_receivers_cache.get(sender) is no_receivers:
+            return NOBODY
+        return signal._live_receivers(sender) if pairs else (signal._live_receivers(sender), ())
+
+    return Dialect(
+        "django",
+        names.name_of,
+        live,
+        _log_as_django_5 if pairs else _log_as_django_4(dispatcher.logger),
+        parallel=shared_context or gather,
+        overlapping=shared_context is None,
+    )
+
+
+def _log_as_django_5(signal: Any, receiver: Any, error: Exception) -> None:
+    signal._log_robust_failure(receiver, error)
+
+
+def _log_as_django_4(logger: logging.Logger) -> Callable[[Any, Any, Exception], None]:
+    def log(signal: Any, receiver: Any, error: Exception) -> None:
+        # __qualname__ fails for a partial, as it does in Django: who relies on that gets the same.
+        logger.error("Error calling %s in Signal.send_robust() (%s)", receiver.__qualname__, error, exc_info=error)
+
+    return log
+
+
+def _calls_from_a_comprehension() -> bool:
+    """Tell whether Django's own ``send`` calls receivers from a list comprehension that has a frame of its own."""
+    return importlib.import_module("django").VERSION[0] == 4 and sys.version_info < (3, 12)
+
+
+def _one_frame_deeper(send: Callable[..., Any]) -> Callable[..., Any]:
+    def deeper(self: Any, sender: Any, **named: Any) -> Any:
+        return send(self, sender, **named)
+
+    return deeper
+
+
+def _connected_to(signal: Any) -> Iterator[Receiver]:
+    for connection in list(getattr(signal, "receivers", ())):
+        receiver = connection[1]  # after the key, in every release
+        live = receiver() if isinstance(receiver, weakref.ReferenceType) else receiver
+        if live is not None:
+            yield live

@@ -1,0 +1,127 @@
+"""Signals, senders, receivers and errors in words. Nothing here raises, or runs code of what it describes.
+
+Attributes are looked up statically: a mock makes up whatever it is asked for, a lazy object loads itself,
+and a property may query a database.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["error_type", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
+
+_MAX_UNWRAPS = 32
+_BUILTIN_CALLABLES = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
+
+
+def receiver_name(receiver: Any, /) -> str:
+    """Return ``module.qualname`` of the function that runs when *receiver* is called.
+
+    Partials, bound methods and functions wrapped with :func:`functools.wraps` are unwrapped; a callable
+    object is named for its class's ``__call__``.
+    """
+    return _cached(_receiver_names, unwrapped(receiver), _function_name)
+
+
+def receiver_location(receiver: Any, /) -> tuple[str, int] | None:
+    """Return the file and line where *receiver*'s function begins, or None for what has no Python source."""
+    function = unwrapped(receiver)
+    if not isinstance(function, (types.FunctionType, type)):
+        function = inspect.getattr_static(type(function), "__call__", None)
+    code = getattr(function, "__code__", None) if isinstance(function, types.FunctionType) else None
+    return (code.co_filename, code.co_firstlineno) if code is not None else None
+
+
+def sender_name(sender: Any, /) -> str | None:
+    """Return the model label or class path of a sender, or None for no sender. Never anything of an instance."""
+    if sender is None:
+        return None
+    if isinstance(sender, types.ModuleType):
+        return _text(vars(sender).get("__name__")) or "module"
+    if isinstance(sender, (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)):
+        return receiver_name(sender)
+    cls = sender if issubclass(type(sender), type) else type(sender)
+    return _cached(_sender_names, cls, _class_label)
+
+
+def error_type(error: BaseException, /) -> str:
+    """Return the qualified class name of *error*; built-in ones without a module, as OpenTelemetry has it."""
+    return _cached(_error_names, type(error), _class_path)
+
+
+def unwrapped(receiver: Any, /) -> Any:
+    """Return the function at the bottom of partials, bound methods and ``functools.wraps`` wrappers."""
+    for _ in range(_MAX_UNWRAPS):  # a wrapper may wrap itself
+        if isinstance(receiver, functools.partial):
+            receiver = receiver.func
+        elif isinstance(receiver, types.MethodType):
+            receiver = receiver.__func__
+        elif isinstance(receiver, types.FunctionType) and "__wrapped__" in receiver.__dict__:
+            receiver = receiver.__dict__["__wrapped__"]
+        else:
+            break
+    return receiver
+
+
+_Names = weakref.WeakKeyDictionary[Any, str]
+_receiver_names: _Names = weakref.WeakKeyDictionary()
+_sender_names: _Names = weakref.WeakKeyDictionary()
+_error_names: _Names = weakref.WeakKeyDictionary()
+
+
+def _cached(cache: _Names, thing: Any, describe: Callable[[Any], str]) -> str:
+    if not isinstance(thing, (type, types.FunctionType)):
+        return describe(thing)  # instances may define equality or hash as they like: no key for a cache
+    try:
+        return cache[thing]
+    except KeyError:
+        name = cache[thing] = describe(thing)
+        return name
+    except TypeError:  # a metaclass may make its classes unhashable
+        return describe(thing)
+
+
+def _function_name(function: Any) -> str:
+    if issubclass(type(function), type):
+        return _class_path(function)
+    if isinstance(function, types.FunctionType):
+        return _dotted(function.__module__, function.__qualname__)
+    if isinstance(function, _BUILTIN_CALLABLES):
+        return _dotted(getattr(function, "__module__", None), function.__qualname__)
+    return f"{_class_path(type(function))}.__call__"
+
+
+def _class_label(cls: type) -> str:
+    # Django's models carry their label; read statically, so that no descriptor or metaclass code runs.
+    meta = inspect.getattr_static(cls, "_meta", None)
+    state = getattr(meta, "__dict__", {}) if type(meta).__module__.startswith("django.") else {}
+    app, model = _text(state.get("app_label")), _text(state.get("object_name"))
+    return f"{app}.{model}" if app and model else _class_path(cls)
+
+
+def _class_path(cls: type) -> str:
+    namespace = type.__dict__["__dict__"].__get__(cls)
+    return _dotted(namespace.get("__module__"), type.__dict__["__qualname__"].__get__(cls))
+
+
+def _dotted(module: object, qualname: object) -> str:
+    prefix, name = _text(module), _text(qualname) or "_OTHER"
+    return name if prefix in (None, "", "builtins") else f"{prefix}.{name}"
+
+
+def _text(value: object) -> str | None:
+    return value if type(value) is str else None
+
+
+def module_of_caller(depth: int) -> str | None:
+    """Return the name of the module *depth* frames above the caller, or None."""
+    try:
+        return _text(sys._getframe(depth + 1).f_globals.get("__name__"))
+    except ValueError:  # the stack is not that deep
+        return None

@@ -1,0 +1,222 @@
+"""What is written down while receivers run: plain records with slots, and no payload.
+
+Times are integers in nanoseconds: ``began`` and ``ended`` on the monotonic clock of
+:func:`time.perf_counter_ns`, ``started_at`` since the epoch. Durations are properties, in seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "CAPTURE",
+    "PROPAGATE",
+    "UNKNOWN_NAME",
+    "Dispatch",
+    "Mode",
+    "Outcome",
+    "Policy",
+    "Receiver",
+    "ReceiverCall",
+    "Site",
+]
+
+Receiver = Callable[..., Any]
+
+UNKNOWN_NAME = "_OTHER"
+
+
+class Outcome(enum.Enum):
+    """How a dispatch or a receiver call ended."""
+
+    RETURNED = "returned"
+    RAISED = "raised"
+    CANCELLED = "cancelled"
+
+
+class Mode(enum.Enum):
+    """Whether a receiver is a plain callable or a coroutine function."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What becomes of a receiver's error: the exceptions in *captured* turn into responses.
+
+    Attributes:
+        name: ``propagate`` or ``capture``.
+        captured: Exception classes for an ``except`` clause; empty when errors propagate.
+    """
+
+    name: str
+    captured: tuple[type[BaseException], ...]
+
+
+PROPAGATE = Policy("propagate", ())
+CAPTURE = Policy("capture", (Exception,))
+
+
+class Site:
+    """One signal as heliograph knows it: its library, its name, and whoever observes it.
+
+    Attributes:
+        system: The library the signal belongs to, such as ``django``.
+        name: Its dotted path, such as ``django.db.models.signals.post_save``; ``_OTHER`` until it is found.
+        named: Whether the name has been found. A signal may be sent while its module is still being
+            imported, so an unknown name is looked for again.
+    """
+
+    __slots__ = ("_name_of", "gate", "inside", "name", "named", "observers", "system")
+
+    def __init__(self, system: str, name_of: Callable[[], str | None]) -> None:
+        self.system = system
+        self.name = UNKNOWN_NAME
+        self.named = False
+        self.observers: tuple[Any, ...] = ()
+        self.inside: tuple[Any, ...] = ()
+        self.gate: Callable[[], bool] | None = None
+        self._name_of = name_of
+        self.find_name()
+
+    def find_name(self) -> bool:
+        """Look for the name; return whether it is known now."""
+        name = self._name_of()
+        if name is not None:
+            self.name, self.named = name, True
+        return self.named
+
+
+class ReceiverCall:
+    """One receiver run by one dispatch.
+
+    Attributes:
+        dispatch: The dispatch that called it.
+        receiver: The connected callable itself.
+        mode: Whether it ran as a plain call or as a coroutine.
+        began: When it was called; an async receiver begins with its first step.
+        ended: When it returned or raised; None while it runs.
+        outcome: How it ended; None while it runs.
+        error: What it raised. Observers may read it while they are told; it is dropped
+            afterwards, because an exception keeps alive every frame it passed through.
+        span: A handle left by the observer that stands inside the call, for those told later.
+    """
+
+    __slots__ = ("began", "dispatch", "ended", "error", "mode", "outcome", "receiver", "span")
+
+    def __init__(self, dispatch: Dispatch, receiver: Receiver, mode: Mode, began: int) -> None:
+        self.dispatch = dispatch
+        self.receiver = receiver
+        self.mode = mode
+        self.began = began
+        self.ended: int | None = None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.span: Any = None
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the call to its end, waiting included; 0 while it runs."""
+        return 0.0 if self.ended is None else (self.ended - self.began) / 1e9
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised; a cancelled call has not failed."""
+        return self.outcome is Outcome.RAISED
+
+
+class Dispatch:
+    """One send, from start to end.
+
+    Attributes:
+        site: The signal that was sent.
+        sender: Who sent it.
+        operation: The library's own verb: ``send``, ``asend_robust`` and the like.
+        policy: What becomes of receivers' errors.
+        receivers: All live receivers, in the order in which they are due; None when the library's
+            internals are unknown and only the dispatch itself can be observed.
+        calls: The calls made so far, in the order in which they began.
+        outer: The receiver call from within which this was sent, if any.
+        depth: How many dispatches enclose this one.
+        started_at: When it started, since the epoch.
+        began, ended, outcome, error, span: As for :class:`ReceiverCall`.
+    """
+
+    __slots__ = (
+        "began",
+        "calls",
+        "depth",
+        "ended",
+        "error",
+        "operation",
+        "outcome",
+        "outer",
+        "policy",
+        "receivers",
+        "sender",
+        "site",
+        "span",
+        "started_at",
+    )
+
+    def __init__(
+        self,
+        site: Site,
+        sender: object,
+        operation: str,
+        policy: Policy,
+        receivers: Sequence[Receiver] | None,
+        outer: ReceiverCall | None,
+    ) -> None:
+        self.site = site
+        self.sender = sender
+        self.operation = operation
+        self.policy = policy
+        self.receivers = receivers
+        self.calls: list[ReceiverCall] = []
+        self.outer = outer
+        self.depth = 0 if outer is None else outer.dispatch.depth + 1
+        self.ended: int | None = None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.span: Any = None
+        self.started_at = 0
+        self.began = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the start of the send to its end; 0 while it runs."""
+        return 0.0 if self.ended is None else (self.ended - self.began) / 1e9
+
+    @property
+    def failed(self) -> bool:
+        """Whether the send itself raised; a captured error of a receiver does not count."""
+        return self.outcome is Outcome.RAISED
+
+    @property
+    def failed_count(self) -> int:
+        """How many receivers raised."""
+        return sum(call.failed for call in self.calls)
+
+    @property
+    def skipped(self) -> list[Receiver]:
+        """The receivers that never ran because an earlier one raised, in the order in which they were due."""
+        if not self.failed or self.receivers is None or len(self.calls) == len(self.receivers):
+            return []
+        called = Counter(id(call.receiver) for call in self.calls)
+        skipped = []
+        for receiver in self.receivers:
+            if called[id(receiver)] > 0:  # the same receiver may be connected twice
+                called[id(receiver)] -= 1
+            else:
+                skipped.append(receiver)
+        return skipped
+
+    def at(self, moment: int) -> int:
+        """Return *moment*, a reading of the monotonic clock, in nanoseconds since the epoch."""
+        return self.started_at + moment - self.began

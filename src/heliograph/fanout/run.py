@@ -1,0 +1,354 @@
+"""How receivers are called. Two makers, one for ``send`` and one for ``asend``, serve every library.
+
+What differs between libraries is a :class:`Dialect`; what differs between ``send`` and ``send_robust`` is a
+:class:`~heliograph.fanout.facts.Policy`. The functions made here stand in for a library's own, so a receiver
+is called straight from them: one more frame would change what ``warnings.warn(..., stacklevel=2)`` in a
+receiver points at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from heliograph.fanout.facts import Mode, Policy, Receiver, ReceiverCall
+from heliograph.fanout.observer import watching
+from heliograph.fanout.record import UNRECORDED, Recorder, Unrecorded
+
+__all__ = [
+    "NOBODY",
+    "Dialect",
+    "Live",
+    "Responses",
+    "gather",
+    "make_asend",
+    "make_outer_asend",
+    "make_outer_send",
+    "make_send",
+]
+
+Responses = list[tuple[Receiver, Any]]
+Live = tuple[Sequence[Receiver], Sequence[Receiver]]
+Payload = dict[str, Any]
+AnyRecorder = Recorder | Unrecorded
+
+NOBODY: Live = ((), ())
+"""What ``Dialect.live`` returns when a signal is known to have no receivers: the send ends at once."""
+
+
+async def gather(*awaitables: Awaitable[Any]) -> Sequence[Any]:
+    """Run *awaitables* concurrently, each in a context of its own."""
+    return await asyncio.gather(*awaitables)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one library dispatches.
+
+    Attributes:
+        system: The library's name in telemetry.
+        name_of: Finds a signal's dotted name, or None.
+        live: Returns a signal's live receivers for a sender: the plain ones and the async ones.
+        report_captured: Called with signal, receiver and error for each captured error, as the library does.
+        parallel: Runs async receivers and returns their results in order.
+        overlapping: Whether ``asend`` runs plain and async receivers at the same time, or one after the other.
+    """
+
+    system: str
+    name_of: Callable[[Any], str | None]
+    live: Callable[[Any, Any], Live]
+    report_captured: Callable[[Any, Receiver, Exception], None]
+    parallel: Callable[..., Awaitable[Sequence[Any]]] = gather
+    overlapping: bool = True
+
+
+def make_send(operation: str, policy: Policy, dialect: Dialect) -> Callable[..., Responses]:
+    """Return a ``send`` for signals of *dialect*: a function of the signal, the sender and the payload."""
+    system, name_of, live, report = dialect.system, dialect.name_of, dialect.live, dialect.report_captured
+    captured: Any = policy.captured
+
+    # The hot path, and long because nothing may stand between sender and receiver: the first loop is all
+    # that an unobserved send runs, the second one differs only in what it writes down.
+    def send(self: Any, sender: Any, **named: Any) -> Responses:
+        site = watching(self, system, name_of)
+        plain_receivers, async_receivers = live(self, sender)
+        responses: Responses = []
+        if site is None:
+            for receiver in plain_receivers:
+                try:
+                    response = receiver(signal=self, sender=sender, **named)
+                except captured as error:
+                    report(self, receiver, error)
+                    response = error
+                responses.append((receiver, response))
+            if async_receivers:
+                responses += _send_async(self, sender, named, async_receivers, policy, dialect, UNRECORDED)
+            return responses
+
+        record = Recorder(site, sender, operation, policy, (*plain_receivers, *async_receivers))
+        try:
+            for receiver in plain_receivers:
+                call = record.begin(receiver, Mode.SYNC)
+                entered = record.enter(call)
+                try:
+                    response = receiver(signal=self, sender=sender, **named)
+                except captured as error:
+                    record.end(call, error)
+                    report(self, receiver, error)  # still inside, so that its log line finds the receiver's span
+                    response = error
+                except BaseException as error:
+                    record.end(call, error)
+                    raise
+                else:
+                    record.end(call)
+                finally:
+                    record.leave(call, entered)
+                responses.append((receiver, response))
+            if async_receivers:
+                responses += _send_async(self, sender, named, async_receivers, policy, dialect, record)
+        except BaseException as error:
+            record.finish(error)
+            raise
+        record.finish()
+        return responses
+
+    return send
+
+
+def make_asend(operation: str, policy: Policy, dialect: Dialect) -> Callable[..., Awaitable[Responses]]:
+    """Return an ``asend`` for signals of *dialect*: a coroutine function of the signal, the sender and the payload."""
+
+    async def asend(self: Any, sender: Any, **named: Any) -> Responses:
+        site = watching(self, dialect.system, dialect.name_of)
+        live = dialect.live(self, sender)
+        if site is None:
+            return await _asend(self, sender, named, live, policy, dialect, UNRECORDED)
+        record = Recorder(site, sender, operation, policy, (*live[0], *live[1]))
+        try:
+            responses = await _asend(self, sender, named, live, policy, dialect, record)
+        except BaseException as error:
+            record.finish(error)
+            raise
+        record.finish()
+        return responses
+
+    return asend
+
+
+def make_outer_send(
+    operation: str, policy: Policy, dialect: Dialect, original: Callable[..., Responses]
+) -> Callable[..., Responses]:
+    """Return a ``send`` that calls *original* and records the dispatch alone, for a dispatcher not known from inside."""
+
+    def send(self: Any, /, *sender: Any, **named: Any) -> Responses:
+        site = watching(self, dialect.system, dialect.name_of)
+        if site is None:
+            return original(self, *sender, **named)
+        record = Recorder(site, _sender_of(sender, named), operation, policy, None)
+        try:
+            responses = original(self, *sender, **named)
+        except BaseException as error:
+            record.finish(error)
+            raise
+        record.finish()
+        return responses
+
+    return send
+
+
+def make_outer_asend(
+    operation: str, policy: Policy, dialect: Dialect, original: Callable[..., Awaitable[Responses]]
+) -> Callable[..., Awaitable[Responses]]:
+    """Return an ``asend`` that awaits *original* and records the dispatch alone."""
+
+    async def asend(self: Any, /, *sender: Any, **named: Any) -> Responses:
+        site = watching(self, dialect.system, dialect.name_of)
+        if site is None:
+            return await original(self, *sender, **named)
+        record = Recorder(site, _sender_of(sender, named), operation, policy, None)
+        try:
+            responses = await original(self, *sender, **named)
+        except BaseException as error:
+            record.finish(error)
+            raise
+        record.finish()
+        return responses
+
+    return asend
+
+
+def _sender_of(positional: tuple[Any, ...], named: Payload) -> Any:
+    return positional[0] if positional else named.get("sender")
+
+
+async def _asend(
+    signal: Any, sender: Any, named: Payload, live: Live, policy: Policy, dialect: Dialect, record: AnyRecorder
+) -> Responses:
+    if live is NOBODY:
+        return []
+    plain_receivers, async_receivers = live
+
+    async def plain() -> Responses:
+        if not plain_receivers:
+            return []
+        return await sync_to_async(_call_plain)(signal, sender, named, plain_receivers, policy, dialect, record)
+
+    def concurrent() -> Awaitable[Sequence[Any]]:
+        return dialect.parallel(*_awaitables(signal, sender, named, async_receivers, policy, dialect, record))
+
+    if dialect.overlapping:
+        responses, async_responses = await asyncio.gather(plain(), concurrent())
+    else:
+        responses = await plain()
+        async_responses = await concurrent()
+    responses.extend(zip(async_receivers, async_responses, strict=True))
+    return responses
+
+
+def _call_plain(
+    signal: Any,
+    sender: Any,
+    named: Payload,
+    receivers: Sequence[Receiver],
+    policy: Policy,
+    dialect: Dialect,
+    record: AnyRecorder,
+) -> Responses:
+    """Both loops of ``send`` as one, for the thread to which ``asend`` hands plain receivers: the hop outweighs them."""
+    captured: Any = policy.captured
+    responses: Responses = []
+    for receiver in receivers:
+        call = record.begin(receiver, Mode.SYNC)
+        entered = record.enter(call)
+        try:
+            response = receiver(signal=signal, sender=sender, **named)
+        except captured as error:
+            record.end(call, error)
+            dialect.report_captured(signal, receiver, error)
+            response = error
+        except BaseException as error:
+            record.end(call, error)
+            raise
+        else:
+            record.end(call)
+        finally:
+            record.leave(call, entered)
+        responses.append((receiver, response))
+    return responses
+
+
+def _send_async(
+    signal: Any,
+    sender: Any,
+    named: Payload,
+    receivers: Sequence[Receiver],
+    policy: Policy,
+    dialect: Dialect,
+    record: AnyRecorder,
+) -> Responses:
+    """Run async receivers for a plain ``send``: all together, after the plain ones."""
+
+    async def asend() -> Responses:
+        results = await dialect.parallel(*_awaitables(signal, sender, named, receivers, policy, dialect, record))
+        return list(zip(receivers, results, strict=True))
+
+    return async_to_sync(asend)()
+
+
+def _awaitables(
+    signal: Any,
+    sender: Any,
+    named: Payload,
+    receivers: Sequence[Receiver],
+    policy: Policy,
+    dialect: Dialect,
+    record: AnyRecorder,
+) -> list[Awaitable[Any]]:
+    """Return one awaitable a receiver. What raises when merely called raises here, unless the policy captures it."""
+    captured: Any = policy.captured
+
+    def call(receiver: Receiver) -> Awaitable[Any]:
+        try:
+            awaitable: Awaitable[Any] = receiver(signal=signal, sender=sender, **named)
+        except BaseException as error:
+            record.end(record.begin(receiver, Mode.ASYNC), error)
+            raise
+        return awaitable if record is UNRECORDED else _Observed(record, receiver, awaitable)
+
+    async def capture(receiver: Receiver) -> Any:
+        try:
+            return await call(receiver)
+        except captured as error:
+            dialect.report_captured(signal, receiver, error)
+            return error
+
+    return [(capture if captured else call)(receiver) for receiver in receivers]
+
+
+class _Observed(Coroutine[Any, Any, Any]):
+    """An async receiver's coroutine, observed step by step: inside its context while it runs, never while it waits.
+
+    Receivers may share one context (Django 6.1 runs them so): one that stayed inside while it waits would
+    have its siblings' spans under its own. A coroutine object rather than a function around it, so that
+    one cancelled before its first step is closed as it would be without us.
+    """
+
+    __slots__ = ("_awaitable", "_call", "_receiver", "_record", "_steps")
+
+    def __init__(self, record: AnyRecorder, receiver: Receiver, awaitable: Awaitable[Any]) -> None:
+        self._record = record
+        self._receiver = receiver
+        self._awaitable = awaitable
+        self._steps: Any = awaitable.__await__()
+        self._call: ReceiverCall | None = None
+
+    def send(self, value: Any) -> Any:
+        if self._call is None:
+            self._call = self._record.begin(self._receiver, Mode.ASYNC)
+        return self._step(self._call, self._steps.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        if self._call is None:  # cancelled before it began: it never ran
+            return self._steps.throw(*error)
+        return self._step(self._call, self._steps.throw, *error)
+
+    def close(self) -> None:
+        if self._call is None or self._call.ended is not None:
+            self._steps.close()
+        else:
+            with suppress(GeneratorExit):
+                self._step(self._call, self._close)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self  # type: ignore[return-value]  # has all that ``await`` asks of a generator
+
+    def __iter__(self) -> _Observed:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def __getattr__(self, name: str) -> Any:  # cr_frame and the like, for debuggers and the repr of tasks
+        return getattr(self._awaitable, name)
+
+    def _close(self) -> None:
+        self._steps.close()
+        raise GeneratorExit
+
+    def _step(self, call: ReceiverCall, resume: Callable[..., Any], *value: Any) -> Any:
+        entered = self._record.enter(call)
+        try:
+            return resume(*value)
+        except StopIteration:
+            self._record.end(call)
+            raise
+        except BaseException as error:
+            self._record.end(call, error)
+            raise
+        finally:
+            self._record.leave(call, entered)
