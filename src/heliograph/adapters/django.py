@@ -115,11 +115,28 @@ def _dialect(dispatcher: Any, names: SignalNames) -> Dialect:
     return Dialect(
         "django",
         names.name_of,
+        _uid_of,
         live,
         _log_as_django_5 if pairs else _log_as_django_4(dispatcher.logger),
         parallel=shared_context or gather,
         overlapping=shared_context is None,
     )
+
+
+def _uid_of(signal: Any, receiver: Receiver) -> str | None:
+    own = _make_id(receiver)
+    for (uid, _), connected, *_ in list(signal.receivers):
+        if uid != own and _live(connected) == receiver:
+            return str(uid)
+    return None
+
+
+def _make_id(receiver: Any) -> Any:
+    return (id(receiver.__self__), id(receiver.__func__)) if hasattr(receiver, "__func__") else id(receiver)
+
+
+def _live(connected: Any) -> Any:
+    return connected() if isinstance(connected, weakref.ReferenceType) else connected
 
 
 def _log_as_django_5(signal: Any, receiver: Any, error: Exception) -> None:
@@ -148,7 +165,6 @@ def _one_frame_deeper(send: Callable[..., Any]) -> Callable[..., Any]:
 
 def _connected_to(signal: Any) -> Iterator[Receiver]:
     for connection in list(getattr(signal, "receivers", ())):
-        receiver = connection[1]  # after the key, in every release
-        live = receiver() if isinstance(receiver, weakref.ReferenceType) else receiver
-        if live is not None:
-            yield live
+        receiver = _live(connection[1])  # after the key, in every release
+        if receiver is not None:
+            yield receiver

@@ -106,6 +106,14 @@ class Registry:
         snapshot = self._snapshots.get(wanted) or self._snapshot(wanted)
         return NOBODY if snapshot is _NOBODY else snapshot.live()
 
+    def uid_of(self, receiver: Receiver) -> str | None:
+        """Return the ``dispatch_uid`` with which *receiver* is connected, in words, or None."""
+        own = identity(receiver)
+        for connection in self.connections:
+            if connection.key[0] != own and connection.receiver() == receiver:
+                return str(connection.key[0])
+        return None
+
     @property
     def connections(self) -> list[Connection]:
         """All live connections, oldest first. Assigning a list taken earlier restores it."""

@@ -34,7 +34,11 @@ def _report_captured(signal: Signal, receiver: Receiver, error: Exception) -> No
     logger.error("Error calling %s in Signal.send_robust() (%s)", receiver_name(receiver), error, exc_info=error)
 
 
-DIALECT = Dialect("heliograph", _name_of, _live, _report_captured)
+def _uid_of(signal: Signal, receiver: Receiver) -> str | None:
+    return signal._registry.uid_of(receiver)
+
+
+DIALECT = Dialect("heliograph", _name_of, _uid_of, _live, _report_captured)
 
 
 def _runs(make: Callable[[str, Policy, Dialect], Callable[..., Any]], policy: Policy) -> Callable[[F], F]:

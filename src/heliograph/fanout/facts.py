@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 __all__ = [
     "CAPTURE",
     "PROPAGATE",
     "UNKNOWN_NAME",
+    "Audience",
     "Dispatch",
+    "Library",
     "Mode",
     "Outcome",
     "Policy",
@@ -62,6 +64,34 @@ PROPAGATE = Policy("propagate", ())
 CAPTURE = Policy("capture", (Exception,))
 
 
+class Library(Protocol):
+    """What a site needs to know of the library that a signal belongs to."""
+
+    @property
+    def system(self) -> str:
+        """The library's name in telemetry."""
+
+    @property
+    def name_of(self) -> Callable[[Any], str | None]:
+        """Finds a signal's dotted name, or None."""
+
+    @property
+    def uid_of(self) -> Callable[[Any, Receiver], str | None]:
+        """Finds the ``dispatch_uid`` with which a receiver is connected to a signal, or None."""
+
+
+class Audience(NamedTuple):
+    """Who hears of a dispatch.
+
+    Attributes:
+        observers: All of them; those inside first, for what they leave on the facts is there for the others.
+        inside: Those that also stand inside each receiver's context.
+    """
+
+    observers: tuple[Any, ...]
+    inside: tuple[Any, ...]
+
+
 class Site:
     """One signal as heliograph knows it: its library, its name, and whoever observes it.
 
@@ -70,26 +100,33 @@ class Site:
         name: Its dotted path, such as ``django.db.models.signals.post_save``; ``_OTHER`` until it is found.
         named: Whether the name has been found. A signal may be sent while its module is still being
             imported, so an unknown name is looked for again.
+        audience: Who observes it; None when nobody does.
+        gated: Whether any of them may be asleep, and has to be asked before each send.
     """
 
-    __slots__ = ("_name_of", "gate", "inside", "name", "named", "observers", "system")
+    __slots__ = ("_library", "_signal", "audience", "gated", "name", "named", "system")
 
-    def __init__(self, system: str, name_of: Callable[[], str | None]) -> None:
-        self.system = system
+    def __init__(self, library: Library, signal: Callable[[], Any]) -> None:
+        self._library = library
+        self._signal = signal
+        self.system = library.system
         self.name = UNKNOWN_NAME
         self.named = False
-        self.observers: tuple[Any, ...] = ()
-        self.inside: tuple[Any, ...] = ()
-        self.gate: Callable[[], bool] | None = None
-        self._name_of = name_of
+        self.audience: Audience | None = None
+        self.gated = False
         self.find_name()
 
     def find_name(self) -> bool:
         """Look for the name; return whether it is known now."""
-        name = self._name_of()
+        name = self._library.name_of(self._signal())
         if name is not None:
             self.name, self.named = name, True
         return self.named
+
+    def dispatch_uid(self, receiver: Receiver) -> str | None:
+        """Return the ``dispatch_uid`` with which *receiver* is connected, or None."""
+        signal = self._signal()
+        return None if signal is None else self._library.uid_of(signal, receiver)
 
 
 class ReceiverCall:
@@ -138,6 +175,7 @@ class Dispatch:
         sender: Who sent it.
         operation: The library's own verb: ``send``, ``asend_robust`` and the like.
         policy: What becomes of receivers' errors.
+        argument_names: The names of the keyword arguments sent, never their values.
         receivers: All live receivers, in the order in which they are due; None when the library's
             internals are unknown and only the dispatch itself can be observed.
         calls: The calls made so far, in the order in which they began.
@@ -148,6 +186,7 @@ class Dispatch:
     """
 
     __slots__ = (
+        "argument_names",
         "began",
         "calls",
         "depth",
@@ -171,6 +210,7 @@ class Dispatch:
         operation: str,
         policy: Policy,
         receivers: Sequence[Receiver] | None,
+        argument_names: Iterable[str],
         outer: ReceiverCall | None,
     ) -> None:
         self.site = site
@@ -178,6 +218,7 @@ class Dispatch:
         self.operation = operation
         self.policy = policy
         self.receivers = receivers
+        self.argument_names = tuple(argument_names)
         self.calls: list[ReceiverCall] = []
         self.outer = outer
         self.depth = 0 if outer is None else outer.dispatch.depth + 1

@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from heliograph.fanout.facts import Dispatch, ReceiverCall, Site
+from heliograph.fanout.facts import Audience, Dispatch, Library, ReceiverCall, Site
 
-__all__ = ["GatedObserver", "InsideObserver", "Observer", "observe", "watching"]
+__all__ = ["GatedObserver", "InsideObserver", "Observer", "attempt", "known_sites", "observe", "watching"]
 
 logger = logging.getLogger("heliograph")
+
+T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -49,26 +51,29 @@ class GatedObserver(Observer, Protocol):
         """Return whether it wants to hear of dispatches just now."""
 
 
-class _Guard:
-    """Keeps what fails inside an observer away from the sender; says it once per place and kind of error."""
-
-    def __init__(self) -> None:
-        self._said: set[tuple[str, type[BaseException]]] = set()
-
-    def failed(self, observer: object, method: str, error: Exception) -> None:
-        what = f"{type(observer).__name__}.{method}"
-        if (what, type(error)) in self._said:
-            return
-        self._said.add((what, type(error)))
-        logger.error(
-            "Observing a signal failed in %s; the send went on. Further errors of this kind are not logged.",
-            what,
-            exc_info=error,
-        )
-
-
-_guard = _Guard()
 _ABSENT = object()
+_said: set[tuple[str, type[BaseException]]] = set()
+
+
+def attempt(method: Callable[..., T], /, *arguments: Any) -> T | None:
+    """Call an observer's *method*; an error is logged, once per method and kind, and never reaches the sender."""
+    try:
+        return method(*arguments)
+    except Exception as error:  # an observer's fault is not the sender's
+        _say_once(method, error)
+        return None
+
+
+def _say_once(method: Callable[..., Any], error: Exception) -> None:
+    name = getattr(method, "__qualname__", None) or type(method).__qualname__
+    if (name, type(error)) in _said:
+        return
+    _said.add((name, type(error)))
+    logger.error(
+        "Observing a signal failed in %s; the send went on. Further errors of this kind are not logged.",
+        name,
+        exc_info=error,
+    )
 
 
 class _Interest:
@@ -90,14 +95,14 @@ class _Interest:
             self.observers = tuple(one for one in self.observers if one is not observer)
             self._resolve_all()
 
-    def learn(self, signal: object, system: str, name_of: Callable[[Any], str | None]) -> Site:
+    def learn(self, signal: object, library: Library) -> Site:
         """Return the site of a signal that is sent for the first time."""
         key = id(signal)
         with self._lock:
             if key not in self.sites:
                 # The callback runs as the signal dies, before its id can be used again.
                 reference = weakref.ref(signal, lambda _: self._forget(key))
-                site = Site(system, lambda: name_of(reference()))
+                site = Site(library, reference)
                 self._references[key] = reference
                 self._resolve(site)
                 self.sites[key] = site
@@ -119,36 +124,43 @@ class _Interest:
             self._resolve(site)
 
     def _resolve(self, site: Site) -> None:
-        observers = [one for one in self.observers if _interested(one, site)]
-        # Those inside are told first: what they leave on the facts (spans) is there for the others.
-        site.inside = tuple(one for one in observers if isinstance(one, InsideObserver))
-        site.observers = (*site.inside, *(one for one in observers if not isinstance(one, InsideObserver)))
-        site.gate = _gate(observers)
+        observers = tuple(one for one in self.observers if attempt(one.interested, site))
+        site.audience = _audience(observers)
+        site.gated = any(isinstance(one, GatedObserver) for one in observers)
 
 
-def _gate(observers: Sequence[Observer]) -> Callable[[], bool] | None:
-    gated = [one for one in observers if isinstance(one, GatedObserver)]
-    if len(gated) < len(observers) or not gated:  # one that never sleeps keeps the signal watched
+def _audience(observers: tuple[Observer, ...]) -> Audience | None:
+    if not observers:
         return None
-    return gated[0].awake if len(gated) == 1 else lambda: any([one.awake() for one in gated])
+    inside = tuple(one for one in observers if isinstance(one, InsideObserver))
+    return Audience((*inside, *(one for one in observers if not isinstance(one, InsideObserver))), inside)
+
+
+def _awake(audience: Audience) -> Audience | None:
+    return _audience(tuple(one for one in audience.observers if _is_awake(one)))
+
+
+def _is_awake(observer: Observer) -> bool:
+    return not isinstance(observer, GatedObserver) or bool(attempt(observer.awake))
 
 
 _interest = _Interest()
 
 
-def watching(signal: object, system: str, name_of: Callable[[Any], str | None], /) -> Site | None:
-    """Return the site of *signal* if anybody wants to hear of its next dispatch, else None.
+def watching(signal: object, library: Library, /) -> tuple[Site, Audience] | None:
+    """Return the site of *signal* and who wants to hear of its next dispatch, or None when nobody does.
 
     This is the one check that an unobserved send pays for.
     """
     if not _interest.observers:
         return None
-    site = _interest.sites.get(id(signal)) or _interest.learn(signal, system, name_of)
+    site = _interest.sites.get(id(signal)) or _interest.learn(signal, library)
     if not site.named:
         _interest.name(site)
-    if not site.observers or (site.gate is not None and not site.gate()):
-        return None
-    return site
+    audience = site.audience
+    if audience is not None and site.gated:
+        audience = _awake(audience)
+    return None if audience is None else (site, audience)
 
 
 def known_sites() -> list[Site]:
@@ -166,40 +178,26 @@ def observe(observer: Observer) -> Callable[[], None]:
     return lambda: _interest.remove(observer)
 
 
-def enter(inside: tuple[InsideObserver, ...], call: ReceiverCall) -> list[object]:
+def enter(inside: tuple[InsideObserver, ...], call: ReceiverCall) -> list[Any]:
     """Let those *inside* enter the receiver's context; return their marks for :func:`leave`."""
-    marks: list[object] = []
+    marks: list[Any] = []
     for one in inside:
         try:
             marks.append(one.enter(call))
         except Exception as error:  # an observer's fault is not the sender's
-            _guard.failed(one, "enter", error)
+            _say_once(one.enter, error)
             marks.append(_ABSENT)
     return marks
 
 
-def leave(inside: tuple[InsideObserver, ...], call: ReceiverCall, marks: list[object]) -> None:
+def leave(inside: tuple[InsideObserver, ...], call: ReceiverCall, marks: list[Any]) -> None:
     """Let those *inside* leave again, the last to enter first."""
     for one, mark in zip(reversed(inside), reversed(marks), strict=True):
         if mark is not _ABSENT:
-            try:
-                one.leave(call, mark)
-            except Exception as error:  # an observer's fault is not the sender's
-                _guard.failed(one, "leave", error)
+            attempt(one.leave, call, mark)
 
 
 def finish(observers: tuple[Observer, ...], dispatch: Dispatch) -> None:
     """Tell all *observers* of a finished dispatch."""
     for one in observers:
-        try:
-            one.finished(dispatch)
-        except Exception as error:  # an observer's fault is not the sender's
-            _guard.failed(one, "finished", error)
-
-
-def _interested(observer: Observer, site: Site) -> bool:
-    try:
-        return observer.interested(site)
-    except Exception as error:  # an observer's fault is not the sender's
-        _guard.failed(observer, "interested", error)
-        return False
+        attempt(one.finished, dispatch)

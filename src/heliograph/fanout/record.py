@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar, Token
 from time import perf_counter_ns, time_ns
 from typing import Any
 
 from heliograph.fanout import observer
-from heliograph.fanout.facts import Dispatch, Mode, Outcome, Policy, Receiver, ReceiverCall, Site
+from heliograph.fanout.facts import Audience, Dispatch, Mode, Outcome, Policy, Receiver, ReceiverCall, Site
 
 __all__ = ["UNRECORDED", "Recorder", "Unrecorded", "current_call"]
 
@@ -25,16 +25,16 @@ class Recorder:
 
     def __init__(
         self,
-        site: Site,
+        watched: tuple[Site, Audience],
         sender: object,
         operation: str,
         policy: Policy,
         receivers: Sequence[Receiver] | None,
+        argument_names: Iterable[str],
     ) -> None:
-        self._observers = site.observers
-        self._inside = site.inside
+        site, (self._observers, self._inside) = watched
         self._undelivered = [True]
-        self.dispatch = Dispatch(site, sender, operation, policy, receivers, _enclosing_call())
+        self.dispatch = Dispatch(site, sender, operation, policy, receivers, argument_names, _enclosing_call())
         self.dispatch.started_at = time_ns()
         self.dispatch.began = perf_counter_ns()
 

@@ -53,6 +53,7 @@ class Dialect:
     Attributes:
         system: The library's name in telemetry.
         name_of: Finds a signal's dotted name, or None.
+        uid_of: Finds the ``dispatch_uid`` with which a receiver is connected to a signal, or None.
         live: Returns a signal's live receivers for a sender: the plain ones and the async ones.
         report_captured: Called with signal, receiver and error for each captured error, as the library does.
         parallel: Runs async receivers and returns their results in order.
@@ -61,6 +62,7 @@ class Dialect:
 
     system: str
     name_of: Callable[[Any], str | None]
+    uid_of: Callable[[Any, Receiver], str | None]
     live: Callable[[Any, Any], Live]
     report_captured: Callable[[Any, Receiver, Exception], None]
     parallel: Callable[..., Awaitable[Sequence[Any]]] = gather
@@ -69,16 +71,16 @@ class Dialect:
 
 def make_send(operation: str, policy: Policy, dialect: Dialect) -> Callable[..., Responses]:
     """Return a ``send`` for signals of *dialect*: a function of the signal, the sender and the payload."""
-    system, name_of, live, report = dialect.system, dialect.name_of, dialect.live, dialect.report_captured
+    live, report = dialect.live, dialect.report_captured
     captured: Any = policy.captured
 
     # The hot path, and long because nothing may stand between sender and receiver: the first loop is all
     # that an unobserved send runs, the second one differs only in what it writes down.
     def send(self: Any, sender: Any, **named: Any) -> Responses:
-        site = watching(self, system, name_of)
+        watched = watching(self, dialect)
         plain_receivers, async_receivers = live(self, sender)
         responses: Responses = []
-        if site is None:
+        if watched is None:
             for receiver in plain_receivers:
                 try:
                     response = receiver(signal=self, sender=sender, **named)
@@ -90,7 +92,7 @@ def make_send(operation: str, policy: Policy, dialect: Dialect) -> Callable[...,
                 responses += _send_async(self, sender, named, async_receivers, policy, dialect, UNRECORDED)
             return responses
 
-        record = Recorder(site, sender, operation, policy, (*plain_receivers, *async_receivers))
+        record = Recorder(watched, sender, operation, policy, (*plain_receivers, *async_receivers), named)
         try:
             for receiver in plain_receivers:
                 call = record.begin(receiver, Mode.SYNC)
@@ -124,11 +126,11 @@ def make_asend(operation: str, policy: Policy, dialect: Dialect) -> Callable[...
     """Return an ``asend`` for signals of *dialect*: a coroutine function of the signal, the sender and the payload."""
 
     async def asend(self: Any, sender: Any, **named: Any) -> Responses:
-        site = watching(self, dialect.system, dialect.name_of)
+        watched = watching(self, dialect)
         live = dialect.live(self, sender)
-        if site is None:
+        if watched is None:
             return await _asend(self, sender, named, live, policy, dialect, UNRECORDED)
-        record = Recorder(site, sender, operation, policy, (*live[0], *live[1]))
+        record = Recorder(watched, sender, operation, policy, (*live[0], *live[1]), named)
         try:
             responses = await _asend(self, sender, named, live, policy, dialect, record)
         except BaseException as error:
@@ -146,10 +148,10 @@ def make_outer_send(
     """Return a ``send`` that calls *original* and records the dispatch alone, for a dispatcher not known from inside."""
 
     def send(self: Any, /, *sender: Any, **named: Any) -> Responses:
-        site = watching(self, dialect.system, dialect.name_of)
-        if site is None:
+        watched = watching(self, dialect)
+        if watched is None:
             return original(self, *sender, **named)
-        record = Recorder(site, _sender_of(sender, named), operation, policy, None)
+        record = Recorder(watched, _sender_of(sender, named), operation, policy, None, named)
         try:
             responses = original(self, *sender, **named)
         except BaseException as error:
@@ -167,10 +169,10 @@ def make_outer_asend(
     """Return an ``asend`` that awaits *original* and records the dispatch alone."""
 
     async def asend(self: Any, /, *sender: Any, **named: Any) -> Responses:
-        site = watching(self, dialect.system, dialect.name_of)
-        if site is None:
+        watched = watching(self, dialect)
+        if watched is None:
             return await original(self, *sender, **named)
-        record = Recorder(site, _sender_of(sender, named), operation, policy, None)
+        record = Recorder(watched, _sender_of(sender, named), operation, policy, None, named)
         try:
             responses = await original(self, *sender, **named)
         except BaseException as error:

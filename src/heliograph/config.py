@@ -1,0 +1,210 @@
+"""Settings: parsed once, checked once, frozen.
+
+Where one is given in several places, an argument beats the framework's settings (Django's ``HELIOGRAPH``),
+these beat the environment, and that beats the default.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from heliograph.errors import ConfigurationError
+
+__all__ = ["ENVIRONMENT_PREFIX", "EXTRA_ATTRIBUTES", "Level", "Settings"]
+
+ENVIRONMENT_PREFIX = "OTEL_PYTHON_HELIOGRAPH_"
+
+EXTRA_ATTRIBUTES = (
+    "code.file.path",
+    "code.line.number",
+    "heliograph.receiver.dispatch_uid",
+    "heliograph.sender.name",
+    "heliograph.signal.argument_names",
+)
+
+
+class Level(enum.IntEnum):
+    """How much is said about a signal or a receiver, from nothing to everything."""
+
+    OFF = 0
+    ERRORS = 1
+    SLOW = 2
+    ALL = 3
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a value was found, for error messages."""
+
+    name: str
+
+    def refuse(self, value: object, valid: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.name} cannot be {value!r}. Valid: {valid}.")
+
+
+Parser = Callable[[Any, _Source], Any]
+
+
+def _level(value: Any, source: _Source) -> Level:
+    if isinstance(value, Level):
+        return value
+    if isinstance(value, str) and value.strip().upper() in Level.__members__:
+        return Level[value.strip().upper()]
+    raise source.refuse(value, "off, errors, slow, all")
+
+
+def _seconds(value: Any, source: _Source) -> float:
+    valid = "a number of seconds that is zero or more, such as 0.1"
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        seconds = float(value)
+    except (TypeError, ValueError):
+        raise source.refuse(value, valid) from None
+    if not seconds >= 0 or math.isinf(seconds):  # NaN compares false with everything
+        raise source.refuse(value, valid)
+    return seconds
+
+
+def _count(value: Any, source: _Source) -> int:
+    valid = "a whole number that is zero or more, such as 100"
+    try:
+        if isinstance(value, (bool, float)):
+            raise TypeError
+        count = int(value)
+    except (TypeError, ValueError):
+        raise source.refuse(value, valid) from None
+    if count < 0:
+        raise source.refuse(value, valid)
+    return count
+
+
+def _patterns(value: Any, source: _Source) -> tuple[str, ...]:
+    valid = "dotted names, * for any part, such as shop.receivers.* (a list, or one string with commas)"
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, Collection) or isinstance(names, (bytes, Mapping)):
+        raise source.refuse(value, valid)
+    stripped = [name.strip() if isinstance(name, str) else name for name in names]
+    for name in stripped:
+        if not isinstance(name, str) or (name and not _is_pattern(name)):
+            raise source.refuse(name, valid)
+    return tuple(name for name in stripped if name)
+
+
+def _is_pattern(name: str) -> bool:
+    return not any(character.isspace() or character in "=?[]" for character in name)
+
+
+def _levels(value: Any, source: _Source) -> Mapping[str, Level]:
+    if isinstance(value, str):
+        value = dict(_assignments(value, source))
+    if not isinstance(value, Mapping):
+        raise source.refuse(value, "levels by dotted name, such as {'shop.*': 'slow'}")
+    levels = {}
+    for pattern, level in value.items():
+        (name,) = _patterns([pattern], source) or ("",)
+        if not name:
+            raise source.refuse(pattern, "dotted names, * for any part")
+        levels[name] = _level(level, _Source(f"{source.name} for {name}"))
+    return MappingProxyType(levels)
+
+
+def _assignments(text: str, source: _Source) -> Iterator[tuple[str, str]]:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        pattern, separator, level = part.partition("=")
+        if not separator:
+            raise source.refuse(part, "pairs of name=level with commas between, such as shop.*=slow")
+        yield pattern.strip(), level.strip()
+
+
+def _extra_attributes(value: Any, source: _Source) -> frozenset[str]:
+    names = _patterns(value, source)
+    for name in names:
+        if name not in EXTRA_ATTRIBUTES:
+            raise source.refuse(name, ", ".join(EXTRA_ATTRIBUTES))
+    return frozenset(names)
+
+
+def _setting(parse: Parser, default: Any) -> Any:
+    return field(default_factory=lambda: default, metadata={"parse": parse})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is worth saying. Make one with :meth:`load`, which parses and checks.
+
+    Attributes:
+        level: How much is said about what nothing below speaks of.
+        slow: From how many seconds on a receiver, or a dispatch, is slow.
+        levels: Levels by the dotted name of a signal or a receiver; the longest matching name decides.
+        included_signals: If any, only these signals are observed.
+        excluded_signals: Signals that are not observed.
+        excluded_receivers: Receivers of which nothing is said.
+        budget: How many dispatches of one signal under one parent span have spans of their own; those
+            beyond are rolled up into one.
+        extra_attributes: Attributes that are left out unless named here: see ``EXTRA_ATTRIBUTES``.
+
+    Patterns are dotted names in which ``*`` stands for anything, dots included. One without a dot is matched
+    with the last segment alone: ``post_save``.
+    """
+
+    level: Level = _setting(_level, Level.ALL)
+    slow: float = _setting(_seconds, 0.1)
+    levels: Mapping[str, Level] = _setting(_levels, MappingProxyType({}))
+    included_signals: tuple[str, ...] = _setting(_patterns, ())
+    excluded_signals: tuple[str, ...] = _setting(_patterns, ())
+    excluded_receivers: tuple[str, ...] = _setting(_patterns, ())
+    budget: int = _setting(_count, 100)
+    extra_attributes: frozenset[str] = _setting(_extra_attributes, frozenset())
+
+    @classmethod
+    def load(cls, framework: Mapping[str, Any] | None = None, /, **arguments: Any) -> Settings:
+        """Return the settings from *arguments*, the *framework*'s settings and the environment, checked.
+
+        Args:
+            framework: A mapping such as Django's ``HELIOGRAPH``, its keys in upper or lower case.
+            **arguments: Settings by name; None counts as not given.
+
+        Raises:
+            ConfigurationError: If a setting is unknown, or has a value that cannot be used. Names where it
+                was found, the value, and what is valid.
+        """
+        found = {**_from_environment(), **_from_framework(framework or {})}
+        found.update((name, (value, _Source(f"{name}="))) for name, value in arguments.items() if value is not None)
+        parsers = {one.name: one.metadata["parse"] for one in fields(cls)}
+        for name in found:
+            if name not in parsers:
+                raise ConfigurationError(_unknown(name, found[name][1]))
+        return cls(**{name: parsers[name](value, source) for name, (value, source) in found.items()})
+
+
+def _from_environment() -> dict[str, tuple[Any, _Source]]:
+    found = {}
+    for one in fields(Settings):
+        variable = ENVIRONMENT_PREFIX + one.name.upper()
+        if os.environ.get(variable, "").strip():  # OpenTelemetry: an empty variable counts as unset
+            found[one.name] = (os.environ[variable], _Source(variable))
+    return found
+
+
+def _from_framework(settings: Mapping[str, Any]) -> dict[str, tuple[Any, _Source]]:
+    if not isinstance(settings, Mapping):
+        raise _Source("HELIOGRAPH").refuse(settings, "a dict of settings, such as {'LEVEL': 'slow'}")
+    return {str(key).lower(): (value, _Source(f"HELIOGRAPH[{key!r}]")) for key, value in settings.items()}
+
+
+def _unknown(name: str, source: _Source) -> str:
+    names = [one.name for one in fields(Settings)]
+    close = get_close_matches(name, names, n=1)
+    guess = f" Did you mean {close[0]}?" if close else ""
+    return f"{source.name.removesuffix('=')} is no setting of heliograph.{guess} Settings: {', '.join(names)}."

@@ -1,0 +1,228 @@
+"""Wires adapters to telemetry: the only place that knows both.
+
+Signals of heliograph's own dispatcher need no call of :func:`instrument`: they speak to the global providers
+as soon as those exist.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import itertools
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import _logs, metrics, trace
+
+from heliograph.adapters.adapter import Adapter, Undo
+from heliograph.adapters.django import DjangoAdapter
+from heliograph.config import Settings
+from heliograph.dispatch import signal_names
+from heliograph.errors import ConfigurationError, LibraryNotFoundError
+from heliograph.fanout.describe import receiver_name
+from heliograph.fanout.facts import Dispatch, Receiver, ReceiverCall, Site
+from heliograph.fanout.observer import known_sites, observe
+from heliograph.telemetry.policy import Unmatched
+from heliograph.telemetry.telemetry import Telemetry
+
+__all__ = ["Instrumentation", "adapters", "instrument", "unmatched_patterns"]
+
+logger = logging.getLogger("heliograph")
+
+OWN = "heliograph"
+
+
+class OwnSignals:
+    """The adapter for heliograph's own dispatcher, which reports by itself."""
+
+    library = OWN
+
+    def available(self) -> bool:
+        return True
+
+    def install(self) -> Undo:
+        return lambda: None
+
+    def connected(self) -> Iterator[tuple[str, Receiver]]:
+        for name, signal in signal_names.all():
+            for connection in signal.receivers:
+                receiver = connection.receiver()
+                if receiver is not None:
+                    yield name, receiver
+
+    def signal_names(self) -> list[str]:
+        return [name for name, _ in signal_names.all()]
+
+
+_adapters: dict[str, Adapter] = {one.library: one for one in (OwnSignals(), DjangoAdapter())}
+
+
+def adapters() -> list[Adapter]:
+    """Return the adapters of all libraries that are installed."""
+    return [one for one in _adapters.values() if one.available()]
+
+
+class _Installed:
+    """One library, instrumented."""
+
+    def __init__(self, adapter: Adapter, telemetry: Telemetry, wanted: Mapping[str, Any]) -> None:
+        self.adapter = adapter
+        self.telemetry = telemetry
+        self.wanted = wanted
+        self._undos = (observe(telemetry), adapter.install())
+
+    def remove(self) -> None:
+        for undo in self._undos:
+            undo()
+        self.telemetry.flush()
+
+
+_installed: dict[str, _Installed] = {}
+
+
+class _OwnByDefault:
+    """Observes heliograph's own signals while nobody has instrumented them and there is a global provider."""
+
+    @functools.cached_property
+    def _telemetry(self) -> Telemetry:
+        return Telemetry(OWN, Settings.load())
+
+    def interested(self, site: Site) -> bool:
+        return site.system == OWN
+
+    def awake(self) -> bool:
+        return OWN not in _installed and _is_provider_set() and self._telemetry.awake()
+
+    def enter(self, call: ReceiverCall) -> Any:
+        return self._telemetry.enter(call)
+
+    def leave(self, call: ReceiverCall, entered: Any) -> None:
+        self._telemetry.leave(call, entered)
+
+    def finished(self, dispatch: Dispatch) -> None:
+        if self._telemetry.interested(dispatch.site):
+            self._telemetry.finished(dispatch)
+
+
+class Instrumentation:
+    """What :func:`instrument` returns: call it, or leave its ``with`` block, to undo."""
+
+    def __init__(self, libraries: Collection[str]) -> None:
+        self._libraries = tuple(libraries)
+
+    def __call__(self) -> None:
+        """Undo. Doing it twice is doing it once."""
+        libraries, self._libraries = self._libraries, ()
+        for library in libraries:
+            _installed.pop(library).remove()
+
+    def __enter__(self) -> Instrumentation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self()
+
+
+def instrument(
+    *libraries: str,
+    tracer_provider: trace.TracerProvider | None = None,
+    meter_provider: metrics.MeterProvider | None = None,
+    logger_provider: _logs.LoggerProvider | None = None,
+    logger: Any = None,
+    framework_settings: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Instrumentation:
+    """Say what the signals of some libraries do: spans, metrics and structured logs of each dispatch.
+
+    A library that is instrumented already stays as it is, so instrumenting twice is doing it once.
+
+    Args:
+        *libraries: ``django``, ``heliograph``; every installed one that has an adapter when none is named.
+        tracer_provider: Where spans go; the global provider unless given.
+        meter_provider: Where metrics go; the global provider unless given.
+        logger_provider: Where OpenTelemetry's log events go; the global provider unless given.
+        logger: The structlog logger to use; ``structlog.get_logger("heliograph")`` unless given.
+        framework_settings: A framework's settings, such as Django's ``HELIOGRAPH``; arguments beat them.
+        **settings: As in :class:`heliograph.config.Settings`: ``level``, ``slow`` (in seconds),
+            ``included_signals``, ``excluded_signals``, ``excluded_receivers``, ``levels``, ``budget``.
+
+    Returns:
+        A function that undoes it and leaves no trace; also a context manager.
+
+    Raises:
+        ConfigurationError: If a library or a setting is unknown, or a value cannot be used.
+        LibraryNotFoundError: If a library that was named is not installed.
+    """
+    wanted = {
+        "settings": Settings.load(framework_settings, **settings),
+        "tracer_provider": tracer_provider,
+        "meter_provider": meter_provider,
+        "logger_provider": logger_provider,
+        "logger": logger,
+    }
+    new = [one for one in _chosen(libraries) if not _is_instrumented(one.library, wanted)]
+    telemetries = [Telemetry(one.library, **wanted) for one in new]  # all checked before the first is installed
+    for adapter, telemetry in zip(new, telemetries, strict=True):
+        _installed[adapter.library] = _Installed(adapter, telemetry, wanted)
+    return Instrumentation([adapter.library for adapter in new])
+
+
+def unmatched_patterns() -> list[Unmatched]:
+    """Return the patterns in the settings now in force that match no signal or receiver known so far.
+
+    Signals are known once their module is imported, so the answer is worth the more the later it is asked.
+    """
+    signals = [name for adapter in adapters() for name in adapter.signal_names()]
+    signals += [site.name for site in known_sites()]
+    receivers = [receiver_name(receiver) for adapter in adapters() for _, receiver in adapter.connected()]
+    found = [one.telemetry.worth.unmatched(signals, receivers) for one in _installed.values()]
+    return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+
+def _chosen(libraries: Collection[str]) -> list[Adapter]:
+    for library in libraries:
+        if library not in _adapters:
+            raise ConfigurationError(f"There is no adapter for {library!r}. Valid: {', '.join(_adapters)}.")
+        if not _adapters[library].available():
+            raise LibraryNotFoundError(f"{library} was to be instrumented but is not installed. Install {library} first.")
+    return [_adapters[library] for library in dict.fromkeys(libraries)] or adapters()
+
+
+def _is_instrumented(library: str, wanted: Mapping[str, Any]) -> bool:
+    installed = _installed.get(library)
+    if installed is not None and installed.wanted != wanted:
+        logger.warning(
+            "%s is instrumented already, with other settings or providers, and stays as it is. Undo that first to change them.",
+            library,
+        )
+    return installed is not None
+
+
+_PROVIDERS = ((trace, "_TRACER_PROVIDER"), (getattr(metrics, "_internal", metrics), "_METER_PROVIDER"))
+
+
+def _is_provider_set() -> bool:
+    """Return whether a global provider has been set.
+
+    Asked at each send, so it reads what OpenTelemetry's own functions read, which also look into the
+    environment each time. An API that keeps its providers elsewhere is asked the long way.
+    """
+    if all(hasattr(module, name) for module, name in _PROVIDERS):
+        return any(getattr(module, name) is not None for module, name in _PROVIDERS)
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def _end() -> None:
+    """At the end of the process: say what is held back, and which filters did nothing."""
+    for unmatched in unmatched_patterns():
+        logger.warning("%s", unmatched)
+    for installed in _installed.values():
+        installed.telemetry.flush()
+
+
+observe(_OwnByDefault())
+atexit.register(_end)

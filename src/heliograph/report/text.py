@@ -1,0 +1,79 @@
+"""Words and numbers for a terminal: safe to print, and as long as there is room for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from rich.cells import cell_len, set_cell_size
+
+__all__ = ["number", "plain", "seconds", "share", "short_signals", "shorten"]
+
+
+def plain(text: str) -> str:
+    """Return *text* on one line with all that is no visible character spelled out, escape sequences above all."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def seconds(value: float) -> str:
+    """Return a duration with three digits and its unit, such as ``12.3 ms``."""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 0.9995 or unit == "µs":
+            return f"{_three_digits(value * factor)} {unit}"
+    raise AssertionError  # the last unit takes all
+
+
+def _three_digits(value: float) -> str:
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{digits}f}"
+
+
+def share(part: float, whole: float) -> str:
+    """Return *part* of *whole* in per cent; nothing where there is no whole."""
+    if whole <= 0:
+        return ""
+    percent = min(100.0, 100 * part / whole)
+    return f"{percent:.0f}%" if percent >= 1 or percent == 0 else "<1%"
+
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun, such as ``1 request`` or ``2,000 requests``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def shorten(name: str, room: int, *, ellipsis: str = "…") -> str:
+    """Return a dotted *name* in at most *room* cells: without its middle, without its beginning, or cut."""
+    if cell_len(name) <= room:
+        return name
+    first, *rest = name.split(".")
+    for start in range(1, len(rest)):
+        for short in (f"{first}{ellipsis}{'.'.join(rest[start:])}", f"{ellipsis}{'.'.join(rest[start:])}"):
+            if cell_len(short) <= room:
+                return short
+    return _cut(rest[-1] if rest else name, room, ellipsis)
+
+
+def _cut(name: str, room: int, ellipsis: str) -> str:
+    if cell_len(name) <= room:
+        return name
+    return set_cell_size(name, max(0, room - cell_len(ellipsis))).rstrip() + ellipsis
+
+
+def short_signals(names: Iterable[str]) -> Mapping[str, str]:
+    """Return for each signal's dotted name as many of its last segments as tell it from the others."""
+    short = {name: name.rpartition(".")[2] for name in names}
+    for _ in range(16):
+        taken = Counter(short.values())
+        longer = {name: _one_more(name, word) for name, word in short.items() if taken[word] > 1}
+        if all(short[name] == word for name, word in longer.items()):
+            break
+        short.update(longer)
+    return short
+
+
+def _one_more(name: str, word: str) -> str:
+    head = name[: len(name) - len(word)].removesuffix(".")
+    return f"{head.rpartition('.')[2]}.{word}" if head else word
