@@ -23,7 +23,7 @@ from heliograph.dispatch import signal_names
 from heliograph.errors import ConfigurationError, LibraryNotFoundError
 from heliograph.fanout.describe import receiver_name
 from heliograph.fanout.facts import Dispatch, Receiver, ReceiverCall, Site
-from heliograph.fanout.observer import known_sites, observe
+from heliograph.fanout.observer import attempt, known_sites, observe
 from heliograph.telemetry.policy import Unmatched
 from heliograph.telemetry.telemetry import Telemetry
 
@@ -176,6 +176,8 @@ def unmatched_patterns() -> list[Unmatched]:
 
     Signals are known once their module is imported, so the answer is worth the more the later it is asked.
     """
+    if not any(one.telemetry.worth.has_patterns for one in _installed.values()):
+        return []  # nothing to search all modules for
     signals = [name for adapter in adapters() for name in adapter.signal_names()]
     signals += [site.name for site in known_sites()]
     receivers = [receiver_name(receiver) for adapter in adapters() for _, receiver in adapter.connected()]
@@ -218,7 +220,7 @@ def _is_provider_set() -> bool:
 
 def _end() -> None:
     """At the end of the process: say what is held back, and which filters did nothing."""
-    for unmatched in unmatched_patterns():
+    for unmatched in attempt(unmatched_patterns) or ():
         logger.warning("%s", unmatched)
     for installed in _installed.values():
         installed.telemetry.flush()

@@ -310,21 +310,19 @@ class _Observed(Coroutine[Any, Any, Any]):
         self._call: ReceiverCall | None = None
 
     def send(self, value: Any) -> Any:
-        if self._call is None:
-            self._call = self._record.begin(self._receiver, Mode.ASYNC)
-        return self._step(self._call, self._steps.send, value)
+        return self._step(self._steps.send, value)
 
     def throw(self, *error: Any) -> Any:
         if self._call is None:  # cancelled before it began: it never ran
             return self._steps.throw(*error)
-        return self._step(self._call, self._steps.throw, *error)
+        return self._step(self._steps.throw, *error)
 
     def close(self) -> None:
         if self._call is None or self._call.ended is not None:
             self._steps.close()
         else:
             with suppress(GeneratorExit):
-                self._step(self._call, self._close)
+                self._step(self._close)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self  # type: ignore[return-value]  # has all that ``await`` asks of a generator
@@ -333,7 +331,7 @@ class _Observed(Coroutine[Any, Any, Any]):
         return self
 
     def __next__(self) -> Any:
-        return self.send(None)
+        return self._step(self._steps.send, None)
 
     def __getattr__(self, name: str) -> Any:  # cr_frame and the like, for debuggers and the repr of tasks
         return getattr(self._awaitable, name)
@@ -342,7 +340,8 @@ class _Observed(Coroutine[Any, Any, Any]):
         self._steps.close()
         raise GeneratorExit
 
-    def _step(self, call: ReceiverCall, resume: Callable[..., Any], *value: Any) -> Any:
+    def _step(self, resume: Callable[..., Any], *value: Any) -> Any:
+        call = self._call = self._call or self._record.begin(self._receiver, Mode.ASYNC)
         entered = self._record.enter(call)
         try:
             return resume(*value)

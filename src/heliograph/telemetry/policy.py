@@ -23,8 +23,9 @@ _QUIET_SIGNALS = dict.fromkeys(
     Level.OFF,
 )
 
-# Django's own house-keeping is shown when it hurts; what OpenTelemetry connects is telemetry itself.
+# Django's own house-keeping is shown when it hurts; what OpenTelemetry and heliograph connect is telemetry itself.
 _QUIET_RECEIVERS = {
+    "heliograph.*": Level.OFF,
     "opentelemetry.*": Level.OFF,
     "django.core.cache.close_caches": Level.SLOW,
     "django.core.files.uploadhandler.*": Level.SLOW,
@@ -121,6 +122,14 @@ class Worth:
         if level is Level.SLOW:
             return fact.failed or self.is_slow(fact)
         return level is Level.ALL or (level is Level.ERRORS and fact.failed)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Return whether the settings speak of any signal or receiver by name."""
+        settings = self.settings
+        return bool(
+            settings.levels or settings.included_signals or settings.excluded_signals or settings.excluded_receivers
+        )
 
     def unmatched(self, signals: Iterable[str], receivers: Iterable[str]) -> list[Unmatched]:
         """Return the patterns that match none of the known names: a filter that matches nothing does nothing."""
