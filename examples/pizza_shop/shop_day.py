@@ -101,9 +101,7 @@ def morning(manager: Browser) -> str:
     manager.post(login, username=MANAGER, password="quattro stagioni")
     manager.post(login, username=MANAGER, password=PASSWORD, next="/admin/")
     manager.get("/admin/")
-    added = manager.post(
-        "/admin/menu/topping/add/", name="  Capers ", vegetarian="on", _continue="1"
-    )
+    added = manager.post("/admin/menu/topping/add/", name="  Capers ", vegetarian="on", _continue="1")
     topping = added.location.removesuffix("change/")
     key = topping.rstrip("/").rpartition("/")[2]
     manager.post(
@@ -166,9 +164,7 @@ def passing_database() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one day from the command line."""
     parser = argparse.ArgumentParser(description="Run one day at the pizza shop.")
-    parser.add_argument(
-        "--customers", type=int, default=CUSTOMERS, help="how many order (default: %(default)s)"
-    )
+    parser.add_argument("--customers", type=int, default=CUSTOMERS, help="how many order (default: %(default)s)")
     options = parser.parse_args(arguments)
     with passing_database():
         open_for_business(options.customers)

@@ -10,7 +10,7 @@ import enum
 import math
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
@@ -66,12 +66,10 @@ def _level(value: Any, source: _Source) -> Level:
 def _seconds(value: Any, source: _Source) -> float:
     valid = "a number of seconds that is zero or more, such as 0.1"
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        seconds = float(value)
+        seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         raise source.refuse(value, valid) from None
-    if not seconds >= 0 or math.isinf(seconds):  # NaN compares false with everything
+    if not 0 <= seconds < math.inf:  # NaN compares false with everything
         raise source.refuse(value, valid)
     return seconds
 
@@ -79,9 +77,7 @@ def _seconds(value: Any, source: _Source) -> float:
 def _count(value: Any, source: _Source) -> int:
     valid = "a whole number that is zero or more, such as 100"
     try:
-        if isinstance(value, (bool, float)):
-            raise TypeError
-        count = int(value)
+        count = -1 if isinstance(value, (bool, float)) else int(value)
     except (TypeError, ValueError):
         raise source.refuse(value, valid) from None
     if count < 0:
@@ -135,10 +131,6 @@ def _extra_attributes(value: Any, source: _Source) -> frozenset[str]:
     return frozenset(names)
 
 
-def _setting(parse: Parser, default: Any) -> Any:
-    return field(default_factory=lambda: default, metadata={"parse": parse})
-
-
 @dataclass(frozen=True)
 class Settings:
     """What is worth saying. Make one with :meth:`load`, which parses and checks.
@@ -158,14 +150,14 @@ class Settings:
     with the last segment alone: ``post_save``.
     """
 
-    level: Level = _setting(_level, Level.ALL)
-    slow: float = _setting(_seconds, 0.1)
-    levels: Mapping[str, Level] = _setting(_levels, MappingProxyType({}))
-    included_signals: tuple[str, ...] = _setting(_patterns, ())
-    excluded_signals: tuple[str, ...] = _setting(_patterns, ())
-    excluded_receivers: tuple[str, ...] = _setting(_patterns, ())
-    budget: int = _setting(_count, 100)
-    extra_attributes: frozenset[str] = _setting(_extra_attributes, frozenset())
+    level: Level = Level.ALL
+    slow: float = 0.1
+    levels: Mapping[str, Level] = field(default_factory=lambda: MappingProxyType({}))
+    included_signals: tuple[str, ...] = ()
+    excluded_signals: tuple[str, ...] = ()
+    excluded_receivers: tuple[str, ...] = ()
+    budget: int = 100
+    extra_attributes: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, framework: Mapping[str, Any] | None = None, /, **arguments: Any) -> Settings:
@@ -181,19 +173,30 @@ class Settings:
         """
         found = {**_from_environment(), **_from_framework(framework or {})}
         found.update((name, (value, _Source(f"{name}="))) for name, value in arguments.items() if value is not None)
-        parsers = {one.name: one.metadata["parse"] for one in fields(cls)}
-        for name in found:
-            if name not in parsers:
-                raise ConfigurationError(_unknown(name, found[name][1]))
-        return cls(**{name: parsers[name](value, source) for name, (value, source) in found.items()})
+        for name, (_, source) in found.items():
+            if name not in _PARSERS:
+                raise ConfigurationError(_unknown(name, source))
+        return cls(**{name: _PARSERS[name](value, source) for name, (value, source) in found.items()})
+
+
+_PARSERS: dict[str, Parser] = {
+    "level": _level,
+    "slow": _seconds,
+    "levels": _levels,
+    "included_signals": _patterns,
+    "excluded_signals": _patterns,
+    "excluded_receivers": _patterns,
+    "budget": _count,
+    "extra_attributes": _extra_attributes,
+}
 
 
 def _from_environment() -> dict[str, tuple[Any, _Source]]:
     found = {}
-    for one in fields(Settings):
-        variable = ENVIRONMENT_PREFIX + one.name.upper()
+    for name in _PARSERS:
+        variable = ENVIRONMENT_PREFIX + name.upper()
         if os.environ.get(variable, "").strip():  # OpenTelemetry: an empty variable counts as unset
-            found[one.name] = (os.environ[variable], _Source(variable))
+            found[name] = (os.environ[variable], _Source(variable))
     return found
 
 
@@ -204,7 +207,6 @@ def _from_framework(settings: Mapping[str, Any]) -> dict[str, tuple[Any, _Source
 
 
 def _unknown(name: str, source: _Source) -> str:
-    names = [one.name for one in fields(Settings)]
-    close = get_close_matches(name, names, n=1)
+    close = get_close_matches(name, _PARSERS, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
-    return f"{source.name.removesuffix('=')} is no setting of heliograph.{guess} Settings: {', '.join(names)}."
+    return f"{source.name.removesuffix('=')} is no setting of heliograph.{guess} Settings: {', '.join(_PARSERS)}."

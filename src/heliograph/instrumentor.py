@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from opentelemetry import _logs, metrics, trace
 
@@ -118,7 +118,7 @@ class Instrumentation:
         for library in libraries:
             _installed.pop(library).remove()
 
-    def __enter__(self) -> Instrumentation:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -190,7 +190,9 @@ def _chosen(libraries: Collection[str]) -> list[Adapter]:
         if library not in _adapters:
             raise ConfigurationError(f"There is no adapter for {library!r}. Valid: {', '.join(_adapters)}.")
         if not _adapters[library].available():
-            raise LibraryNotFoundError(f"{library} was to be instrumented but is not installed. Install {library} first.")
+            raise LibraryNotFoundError(
+                f"{library} was to be instrumented but is not installed. Install {library} first."
+            )
     return [_adapters[library] for library in dict.fromkeys(libraries)] or adapters()
 
 

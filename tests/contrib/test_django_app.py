@@ -132,7 +132,9 @@ def test_the_system_check_reports_every_bad_setting(project):
 
     assert ran.returncode == 1
     assert "HELIOGRAPH['LEVLE'] is no setting of heliograph. Did you mean level?" in ran.stderr
-    assert "HELIOGRAPH['SLOW'] cannot be -1. Valid: a number of seconds that is zero or more, such as 0.1." in ran.stderr
+    assert (
+        "HELIOGRAPH['SLOW'] cannot be -1. Valid: a number of seconds that is zero or more, such as 0.1." in ran.stderr
+    )
     assert "HELIOGRAPH['LEVEL'] cannot be 'loud'. Valid: off, errors, slow, all." in ran.stderr
     assert "3 issues" in ran.stderr
 

@@ -12,9 +12,7 @@ class StockItem(models.Model):
     portions = models.IntegerField(default=0)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["ingredient", "shelf"], name="one_place_on_a_shelf")
-        ]
+        constraints = [models.UniqueConstraint(fields=["ingredient", "shelf"], name="one_place_on_a_shelf")]
 
     def __str__(self) -> str:
         return f"{self.ingredient} on shelf {self.shelf}"

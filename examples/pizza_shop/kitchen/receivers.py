@@ -92,8 +92,6 @@ def count_toppings(sender: PizzaStore, toppings: Sequence[str], **kwargs: object
 
 
 @heliograph.receiver(pizza_done)
-async def show_on_display(
-    sender: PizzaStore, toppings: Sequence[str], size: str, **kwargs: object
-) -> None:
+async def show_on_display(sender: PizzaStore, toppings: Sequence[str], size: str, **kwargs: object) -> None:
     """Announce the pizza above the counter: an async receiver, for ``send`` and ``asend`` alike."""
     await Announcement.objects.acreate(text=f"{size} with {', '.join(toppings)} is ready")

@@ -19,9 +19,7 @@ class OrderForm(forms.Form):
     def place(self) -> Order:
         """Place the order of the customer with this address, who may be new."""
         asked = self.cleaned_data
-        customer, _ = Customer.objects.get_or_create(
-            email=asked["email"], defaults={"name": asked["name"]}
-        )
+        customer, _ = Customer.objects.get_or_create(email=asked["email"], defaults={"name": asked["name"]})
         return place_order(customer, asked["pizza"], size=asked["size"], takeaway=asked["takeaway"])
 
 

@@ -23,9 +23,7 @@ def assign_number(sender: type[Order], instance: Order, created: bool, **kwargs:
 def recount_customer(sender: type[Order], instance: Order, **kwargs: object) -> None:
     """Save what the customer ordered and spent, which other receivers listen to in turn."""
     customer = instance.customer
-    counts = customer.orders.aggregate(
-        orders=Count("pk"), spent=Sum("price_cents", filter=Q(paid=True))
-    )
+    counts = customer.orders.aggregate(orders=Count("pk"), spent=Sum("price_cents", filter=Q(paid=True)))
     customer.order_count = counts["orders"]
     customer.spent_cents = counts["spent"] or 0
     customer.save()

@@ -24,15 +24,19 @@ class Adapter(Protocol):
 
     def available(self) -> bool:
         """Return whether the library is installed, without importing it."""
+        ...
 
     def install(self) -> Undo:
         """Make the dispatcher report. Several installations count as one, until the last is undone."""
+        ...
 
     def connected(self) -> Iterator[tuple[str, Receiver]]:
         """Yield the dotted name of a signal and a receiver, for each receiver that is connected now."""
+        ...
 
     def signal_names(self) -> list[str]:
         """Return the dotted names of all signals that the loaded modules hold."""
+        ...
 
 
 class Patches:

@@ -26,7 +26,16 @@ from typing import Any
 from heliograph.adapters.adapter import Patches, Undo, replace
 from heliograph.fanout.facts import CAPTURE, PROPAGATE, Policy, Receiver
 from heliograph.fanout.naming import SignalNames
-from heliograph.fanout.run import NOBODY, Dialect, Live, gather, make_asend, make_outer_asend, make_outer_send, make_send
+from heliograph.fanout.run import (
+    NOBODY,
+    Dialect,
+    Live,
+    gather,
+    make_asend,
+    make_outer_asend,
+    make_outer_send,
+    make_send,
+)
 
 __all__ = ["DjangoAdapter"]
 
@@ -80,7 +89,9 @@ class DjangoAdapter:
 
 def _stand_in(original: Any, policy: Policy, dialect: Dialect, dispatcher: Any, known: bool) -> Callable[..., Any]:
     name = original.__name__
-    stock = known and getattr(original, "__module__", "") == dispatcher.__name__ and not hasattr(original, "__wrapped__")
+    stock = (
+        known and getattr(original, "__module__", "") == dispatcher.__name__ and not hasattr(original, "__wrapped__")
+    )
     if stock:
         made = (make_asend if name.startswith("a") else make_send)(name, policy, dialect)
         if name == "send" and _calls_from_a_comprehension():

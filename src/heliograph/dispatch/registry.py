@@ -42,6 +42,12 @@ class Connection:
     is_async: bool
 
     @property
+    def dispatch_uid(self) -> str | None:
+        """The identifier the receiver was connected with, in words, or None if that is its own identity."""
+        receiver = self.receiver()
+        return None if receiver is None or self.key[0] == identity(receiver) else str(self.key[0])
+
+    @property
     def alive(self) -> bool:
         """Whether both its receiver and its sender still live."""
         return self.receiver() is not None and (self.sender is None or self.sender() is not None)
@@ -105,14 +111,6 @@ class Registry:
             wanted = _ANYBODY
         snapshot = self._snapshots.get(wanted) or self._snapshot(wanted)
         return NOBODY if snapshot is _NOBODY else snapshot.live()
-
-    def uid_of(self, receiver: Receiver) -> str | None:
-        """Return the ``dispatch_uid`` with which *receiver* is connected, in words, or None."""
-        own = identity(receiver)
-        for connection in self.connections:
-            if connection.key[0] != own and connection.receiver() == receiver:
-                return str(connection.key[0])
-        return None
 
     @property
     def connections(self) -> list[Connection]:

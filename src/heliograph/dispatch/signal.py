@@ -17,7 +17,7 @@ from heliograph.fanout.run import Dialect, Responses, make_asend, make_send
 
 __all__ = ["DIALECT", "Signal", "receiver", "signal_names"]
 
-logger = logging.getLogger("heliograph.dispatch")
+logger: logging.Logger = logging.getLogger("heliograph.dispatch")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ def _report_captured(signal: Signal, receiver: Receiver, error: Exception) -> No
 
 
 def _uid_of(signal: Signal, receiver: Receiver) -> str | None:
-    return signal._registry.uid_of(receiver)
+    return next((one.dispatch_uid for one in signal.receivers if one.receiver() == receiver), None)
 
 
 DIALECT = Dialect("heliograph", _name_of, _uid_of, _live, _report_captured)
@@ -46,7 +46,7 @@ def _runs(make: Callable[[str, Policy, Dialect], Callable[..., Any]], policy: Po
 
     def implement(declaration: F) -> F:
         implementation = functools.update_wrapper(make(declaration.__name__, policy, DIALECT), declaration)
-        del implementation.__wrapped__  # type: ignore[attr-defined]  # the declaration has no body worth finding
+        del implementation.__wrapped__  # the declaration has no body worth finding
         return cast(F, implementation)
 
     return implement
@@ -82,8 +82,8 @@ class Signal:
         *,
         name: str | None = None,
     ) -> None:
-        self.providing_args = _names(providing_args)
-        self.use_caching = use_caching
+        self.providing_args: list[str] = _names(providing_args)
+        self.use_caching: bool = use_caching
         self._name = _checked_name(name)
         self._registry = Registry()
 
@@ -134,9 +134,7 @@ class Signal:
         self._registry.add(receiver, sender, weak=weak, dispatch_uid=dispatch_uid)
         return receiver
 
-    def disconnect(
-        self, receiver: Receiver | None = None, sender: Any = None, dispatch_uid: Hashable = None
-    ) -> bool:
+    def disconnect(self, receiver: Receiver | None = None, sender: Any = None, dispatch_uid: Hashable = None) -> bool:
         """Stop calling a receiver.
 
         Args:
@@ -208,7 +206,7 @@ class Signal:
         return self._registry.live(sender)
 
 
-signal_names = SignalNames(Signal)
+signal_names: SignalNames = SignalNames(Signal)
 
 
 def receiver(signal: Signal | Iterable[Signal], /, **connection: Any) -> Callable[[F], F]:
@@ -247,7 +245,9 @@ def _check_receiver(receiver: Any) -> None:
     if not any(one.kind is one.VAR_KEYWORD for one in parameters):
         raise ReceiverSignatureError(_unfit(receiver, "it must accept whatever a signal sends, now or later"))
     if any(one.kind is one.POSITIONAL_ONLY and one.default is one.empty for one in parameters):
-        raise ReceiverSignatureError(_unfit(receiver, "all is passed by keyword, so no parameter may be positional-only"))
+        raise ReceiverSignatureError(
+            _unfit(receiver, "all is passed by keyword, so no parameter may be positional-only")
+        )
 
 
 def _unfit(receiver: Any, why: str) -> str:

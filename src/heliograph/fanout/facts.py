@@ -10,7 +10,7 @@ import enum
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 __all__ = [
     "CAPTURE",
@@ -27,9 +27,9 @@ __all__ = [
     "Site",
 ]
 
-Receiver = Callable[..., Any]
+Receiver: TypeAlias = Callable[..., Any]
 
-UNKNOWN_NAME = "_OTHER"
+UNKNOWN_NAME: Final = "_OTHER"
 
 
 class Outcome(enum.Enum):
@@ -60,8 +60,8 @@ class Policy:
     captured: tuple[type[BaseException], ...]
 
 
-PROPAGATE = Policy("propagate", ())
-CAPTURE = Policy("capture", (Exception,))
+PROPAGATE: Final = Policy("propagate", ())
+CAPTURE: Final = Policy("capture", (Exception,))
 
 
 class Library(Protocol):
@@ -70,14 +70,17 @@ class Library(Protocol):
     @property
     def system(self) -> str:
         """The library's name in telemetry."""
+        ...
 
     @property
     def name_of(self) -> Callable[[Any], str | None]:
         """Finds a signal's dotted name, or None."""
+        ...
 
     @property
     def uid_of(self) -> Callable[[Any, Receiver], str | None]:
         """Finds the ``dispatch_uid`` with which a receiver is connected to a signal, or None."""
+        ...
 
 
 class Audience(NamedTuple):
@@ -101,19 +104,19 @@ class Site:
         named: Whether the name has been found. A signal may be sent while its module is still being
             imported, so an unknown name is looked for again.
         audience: Who observes it; None when nobody does.
-        gated: Whether any of them may be asleep, and has to be asked before each send.
+        gates: If any of them may be asleep: all of them, each with what to ask before a send, or None.
     """
 
-    __slots__ = ("_library", "_signal", "audience", "gated", "name", "named", "system")
+    __slots__ = ("_library", "_signal", "audience", "gates", "name", "named", "system")
 
     def __init__(self, library: Library, signal: Callable[[], Any]) -> None:
         self._library = library
         self._signal = signal
-        self.system = library.system
-        self.name = UNKNOWN_NAME
-        self.named = False
+        self.system: str = library.system
+        self.name: str = UNKNOWN_NAME
+        self.named: bool = False
         self.audience: Audience | None = None
-        self.gated = False
+        self.gates: tuple[tuple[Any, Callable[[], bool] | None], ...] = ()
         self.find_name()
 
     def find_name(self) -> bool:
@@ -147,10 +150,10 @@ class ReceiverCall:
     __slots__ = ("began", "dispatch", "ended", "error", "mode", "outcome", "receiver", "span")
 
     def __init__(self, dispatch: Dispatch, receiver: Receiver, mode: Mode, began: int) -> None:
-        self.dispatch = dispatch
-        self.receiver = receiver
-        self.mode = mode
-        self.began = began
+        self.dispatch: Dispatch = dispatch
+        self.receiver: Receiver = receiver
+        self.mode: Mode = mode
+        self.began: int = began
         self.ended: int | None = None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
@@ -213,21 +216,21 @@ class Dispatch:
         argument_names: Iterable[str],
         outer: ReceiverCall | None,
     ) -> None:
-        self.site = site
-        self.sender = sender
-        self.operation = operation
-        self.policy = policy
-        self.receivers = receivers
-        self.argument_names = tuple(argument_names)
+        self.site: Site = site
+        self.sender: object = sender
+        self.operation: str = operation
+        self.policy: Policy = policy
+        self.receivers: Sequence[Receiver] | None = receivers
+        self.argument_names: tuple[str, ...] = tuple(argument_names)
         self.calls: list[ReceiverCall] = []
-        self.outer = outer
-        self.depth = 0 if outer is None else outer.dispatch.depth + 1
+        self.outer: ReceiverCall | None = outer
+        self.depth: int = 0 if outer is None else outer.dispatch.depth + 1
         self.ended: int | None = None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self.span: Any = None
-        self.started_at = 0
-        self.began = 0
+        self.started_at: int = 0
+        self.began: int = 0
 
     @property
     def duration(self) -> float:

@@ -100,7 +100,8 @@ _NO_CODE = compile("", "<nothing>", "exec")
 
 def _code_of(module_name: str) -> CodeType | None:
     try:
-        spec = sys.modules[module_name].__spec__ or find_spec(module_name)
-        return spec.loader.get_code(module_name)  # type: ignore[union-attr]  # whatever lacks it has no code
+        loader: Any = (sys.modules[module_name].__spec__ or find_spec(module_name)).loader  # type: ignore[union-attr]
+        code = loader.get_code(module_name)
+        return code if isinstance(code, CodeType) else None
     except Exception:  # loaders are other people's code, and a name is never worth an error
         return None

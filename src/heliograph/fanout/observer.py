@@ -17,7 +17,7 @@ from heliograph.fanout.facts import Audience, Dispatch, Library, ReceiverCall, S
 
 __all__ = ["GatedObserver", "InsideObserver", "Observer", "attempt", "known_sites", "observe", "watching"]
 
-logger = logging.getLogger("heliograph")
+logger: logging.Logger = logging.getLogger("heliograph")
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ class Observer(Protocol):
 
     def interested(self, site: Site, /) -> bool:
         """Return whether to be told of this signal's dispatches. Asked once per signal and cached."""
+        ...
 
     def finished(self, dispatch: Dispatch, /) -> None:
         """Hear of *dispatch* once it and all calls it began have ended."""
@@ -49,6 +50,7 @@ class GatedObserver(Observer, Protocol):
 
     def awake(self) -> bool:
         """Return whether it wants to hear of dispatches just now."""
+        ...
 
 
 _ABSENT = object()
@@ -126,7 +128,8 @@ class _Interest:
     def _resolve(self, site: Site) -> None:
         observers = tuple(one for one in self.observers if attempt(one.interested, site))
         site.audience = _audience(observers)
-        site.gated = any(isinstance(one, GatedObserver) for one in observers)
+        gates = [one.awake if isinstance(one, GatedObserver) else None for one in observers]
+        site.gates = tuple(zip(observers, gates, strict=True)) if any(gates) else ()
 
 
 def _audience(observers: tuple[Observer, ...]) -> Audience | None:
@@ -136,12 +139,9 @@ def _audience(observers: tuple[Observer, ...]) -> Audience | None:
     return Audience((*inside, *(one for one in observers if not isinstance(one, InsideObserver))), inside)
 
 
-def _awake(audience: Audience) -> Audience | None:
-    return _audience(tuple(one for one in audience.observers if _is_awake(one)))
-
-
-def _is_awake(observer: Observer) -> bool:
-    return not isinstance(observer, GatedObserver) or bool(attempt(observer.awake))
+def _awake(site: Site) -> Audience | None:
+    awake = [observer for observer, gate in site.gates if gate is None or attempt(gate)]
+    return site.audience if len(awake) == len(site.gates) else _audience(tuple(awake))
 
 
 _interest = _Interest()
@@ -157,9 +157,7 @@ def watching(signal: object, library: Library, /) -> tuple[Site, Audience] | Non
     site = _interest.sites.get(id(signal)) or _interest.learn(signal, library)
     if not site.named:
         _interest.name(site)
-    audience = site.audience
-    if audience is not None and site.gated:
-        audience = _awake(audience)
+    audience = _awake(site) if site.gates else site.audience
     return None if audience is None else (site, audience)
 
 

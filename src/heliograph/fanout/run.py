@@ -325,7 +325,7 @@ class _Observed(Coroutine[Any, Any, Any]):
                 self._step(self._close)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self  # type: ignore[return-value]  # has all that ``await`` asks of a generator
+        return self  # has all that ``await`` asks of a generator
 
     def __iter__(self) -> _Observed:
         return self

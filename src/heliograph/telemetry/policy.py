@@ -14,14 +14,11 @@ from heliograph.fanout.facts import Dispatch, ReceiverCall, Site
 __all__ = ["Patterns", "Unmatched", "Worth"]
 
 # Sent for each instance of each model, or while modules are imported: far more often than anything listens.
-_QUIET_SIGNALS = dict.fromkeys(
-    (
-        "django.db.models.signals.pre_init",
-        "django.db.models.signals.post_init",
-        "django.db.models.signals.class_prepared",
-    ),
-    Level.OFF,
-)
+_QUIET_SIGNALS: dict[str, Level] = {
+    "django.db.models.signals.class_prepared": Level.OFF,
+    "django.db.models.signals.post_init": Level.OFF,
+    "django.db.models.signals.pre_init": Level.OFF,
+}
 
 # Django's own house-keeping is shown when it hurts; what OpenTelemetry and heliograph connect is telemetry itself.
 _QUIET_RECEIVERS = {
@@ -181,7 +178,6 @@ def _close(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
     wanted = pattern.replace("*", "").strip(".")
     by_last_segment = {name.rpartition(".")[2]: name for name in names}
     close = get_close_matches(wanted, list(by_last_segment.values()), n=2) or [
-        by_last_segment[last]
-        for last in get_close_matches(wanted.rpartition(".")[2], list(by_last_segment), n=2)
+        by_last_segment[last] for last in get_close_matches(wanted.rpartition(".")[2], list(by_last_segment), n=2)
     ]
     return tuple(close)

@@ -125,9 +125,7 @@ class SpanObserver:
         provider: Its processors are asked to tell when the parent of a roll-up ends, if it has any.
     """
 
-    def __init__(
-        self, tracer: Tracer, worth: Worth, *, record_exceptions: bool, provider: Callable[[], Any]
-    ) -> None:
+    def __init__(self, tracer: Tracer, worth: Worth, *, record_exceptions: bool, provider: Callable[[], Any]) -> None:
         self._tracer = tracer
         self._worth = worth
         self._record_exceptions = record_exceptions
@@ -188,7 +186,9 @@ class SpanObserver:
 
     def _dispatch_span(self, dispatch: Dispatch) -> DeferredSpan:
         if dispatch.span is None:
-            dispatch.span = DeferredSpan(lambda outer: self._start_dispatch(dispatch, outer), otel_context.get_current())
+            dispatch.span = DeferredSpan(
+                lambda outer: self._start_dispatch(dispatch, outer), otel_context.get_current()
+            )
         span: DeferredSpan = dispatch.span
         return span
 
@@ -262,7 +262,9 @@ class SpanObserver:
 
     def _emit_rolled_up(self, rolled_up: _RolledUp) -> None:
         first = rolled_up.first
-        span = self._tracer.start_span(first.name, rolled_up.parent, attributes=first.attributes, start_time=first.start)
+        span = self._tracer.start_span(
+            first.name, rolled_up.parent, attributes=first.attributes, start_time=first.start
+        )
         span.set_attributes(
             {
                 semconv.ROLLED_UP_COUNT: rolled_up.count,

@@ -67,7 +67,7 @@ class Telemetry:
         )
         self._logs: list[StructuredLogs | ExceptionEvents] = [StructuredLogs(self.worth, current_context_of, logger)]
         if as_log_events:
-            otel_logger = _logs.get_logger(semconv.SCOPE, _version() or "", logger_provider)
+            otel_logger = _logs.get_logger(semconv.SCOPE, _version(), logger_provider)
             self._logs.append(ExceptionEvents(otel_logger, self.worth, current_context_of))
 
     def interested(self, site: Site) -> bool:
@@ -103,8 +103,8 @@ def _is_suppressed() -> bool:
     return any(current.get(key) for key in _SUPPRESSED)
 
 
-def _version() -> str | None:
+def _version() -> str:
     try:
         return version("heliograph")
     except PackageNotFoundError:  # run from a source tree that is not installed
-        return None
+        return ""

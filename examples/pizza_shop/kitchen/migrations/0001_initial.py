@@ -17,9 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("text", models.CharField(max_length=200)),
             ],
@@ -29,9 +27,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("ingredient", models.CharField(max_length=40)),
                 ("shelf", models.PositiveSmallIntegerField()),
@@ -43,23 +39,17 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("done", models.BooleanField(default=False)),
                 (
                     "order",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, to="orders.order"
-                    ),
+                    models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to="orders.order"),
                 ),
             ],
         ),
         migrations.AddConstraint(
             model_name="stockitem",
-            constraint=models.UniqueConstraint(
-                fields=("ingredient", "shelf"), name="one_place_on_a_shelf"
-            ),
+            constraint=models.UniqueConstraint(fields=("ingredient", "shelf"), name="one_place_on_a_shelf"),
         ),
     ]

@@ -17,17 +17,13 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("tier", models.PositiveSmallIntegerField(default=0)),
                 ("greetings", models.PositiveIntegerField(default=0)),
                 (
                     "customer",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, to="orders.customer"
-                    ),
+                    models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to="orders.customer"),
                 ),
             ],
         ),
@@ -36,16 +32,12 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("tier", models.PositiveSmallIntegerField()),
                 (
                     "card",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="loyalty.card"
-                    ),
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="loyalty.card"),
                 ),
             ],
         ),

@@ -22,7 +22,9 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     if not isinstance(configured, Mapping):
         return _problems(configured)
     # One by one, so that all of them are reported, and those of the environment once.
-    return [problem for part in ({}, *({key: value} for key, value in configured.items())) for problem in _problems(part)]
+    return [
+        problem for part in ({}, *({key: value} for key, value in configured.items())) for problem in _problems(part)
+    ]
 
 
 @checks.register("heliograph")

@@ -1,0 +1,208 @@
+"""Run Django's own `dispatch` and `signals` tests, from the sdist of the Django that is installed, in one of three ways.
+
+    python tests/peers/django_suites.py --signal django               # as they are: what to compare with
+    python tests/peers/django_suites.py --signal heliograph           # heliograph.Signal in place of Django's
+    python tests/peers/django_suites.py --signal django-instrumented  # Django's Signal, observed, spans recorded
+
+The sdist is kept in `$XDG_CACHE_HOME/heliograph` (or `~/.cache/heliograph`). Ends with 0 only if every test passed and the
+signals under test were the intended ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import runpy
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+SUITES = ("dispatch", "signals")
+Check = Callable[[], None]
+
+
+def main() -> int:
+    """Run the suites in a process of their own and return its exit code."""
+    options = parse(sys.argv[1:])
+    if options.inside is not None:
+        return run_here(options.signal, options.inside)
+
+    import django
+
+    version = django.get_version()
+    tests = sources(version) / "tests"
+    print(f"== Django {version}: {' and '.join(SUITES)}, signal: {options.signal}", flush=True)
+    began = time.perf_counter()
+    command = [sys.executable, __file__, "--signal", options.signal, "--inside", str(tests)]
+    code = subprocess.run(command, check=False).returncode
+    print(
+        f"== {'passed' if code == 0 else 'FAILED'} in {time.perf_counter() - began:.1f}s",
+        flush=True,
+    )
+    return code
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options given on the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--signal", choices=sorted(PREPARATIONS), required=True)
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+# ------------------------------------------------------------------------------------------------------- Django's sources
+
+
+def sources(version: str) -> Path:
+    """Return the folder with Django's sources, fetched by pip the first time."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heliograph"
+    folder = cache / f"django-{version}"
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        fetch = [
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "--dest",
+            scratch,
+            f"Django=={version}",
+        ]
+        subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *fetch], check=True)
+        [archive] = Path(scratch).glob("*.tar.gz")
+        with tarfile.open(archive) as packed:
+            packed.extractall(scratch, filter="data")
+        [unpacked] = (path for path in Path(scratch).iterdir() if path.is_dir())
+        unpacked.rename(folder)  # whole or not at all, whenever this is interrupted
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------- inside the process
+
+
+def run_here(signal: str, tests: Path) -> int:
+    """Prepare Django as *signal* says, run its test runner as the main program, then check what was under test."""
+    early = sorted(name for name in sys.modules if name.startswith("django"))
+    if early:
+        print(f"Django was imported before it could be prepared: {early}", file=sys.stderr)
+        return 1
+    check = PREPARATIONS[signal]()
+    os.chdir(tests)
+    sys.path[0] = str(tests)
+    sys.argv = ["runtests.py", *SUITES, "--settings=test_sqlite", "--parallel=1"]
+    try:
+        runpy.run_path("runtests.py", run_name="__main__")
+    except SystemExit as ended:
+        if ended.code:
+            return ended.code if isinstance(ended.code, int) else 1
+    try:
+        check()
+    except AssertionError as wrong:
+        print(f"The tests passed, but not on what was to be tested: {wrong}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def as_it_is() -> Check:
+    """Leave Django alone."""
+    return lambda: None
+
+
+def replaced() -> Check:
+    """Put heliograph's Signal and receiver where Django's modules and tests import theirs from."""
+    import heliograph
+
+    early = sorted(name for name in sys.modules if name.startswith("django"))
+    assert not early, f"import heliograph imported {early}"
+
+    from django import dispatch
+    from django.dispatch import dispatcher
+
+    class Signal(heliograph.Signal):
+        """heliograph's Signal, with what Django's tests take from the inside of Django's to count receivers."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.lock = threading.Lock()
+
+        def _clear_dead_receivers(self) -> None:
+            """Nothing to clear: dead receivers are never listed."""
+
+    originals = dispatcher.Signal
+    for module in (dispatch, dispatcher):
+        vars(module).update(Signal=Signal, receiver=heliograph.receiver)
+    logging.getLogger("heliograph.dispatch").addHandler(AsDjangoLogs())
+
+    def check() -> None:
+        from django.core import signals as core
+        from django.db.models import signals as models
+        from django.test import signals as test
+
+        for signal in (
+            models.post_save,
+            models.class_prepared,
+            core.request_finished,
+            test.setting_changed,
+        ):
+            assert isinstance(signal, heliograph.Signal), f"{signal!r} is no heliograph.Signal"
+            assert not isinstance(signal, originals), f"{signal!r} is one of Django's"
+
+    return check
+
+
+class AsDjangoLogs(logging.Handler):
+    """Passes on what heliograph logs for a captured error as Django's test expects it.
+
+    Django logs to a logger of another name and calls the receiver by its qualified name, without its module.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log *record* once more, in Django's name."""
+        receiver, error = cast(tuple[str, Exception], record.args)
+        receiver = receiver.removeprefix("dispatch.tests.")
+        logger = logging.getLogger("django.dispatch")
+        logger.log(record.levelno, record.msg, receiver, error, exc_info=record.exc_info)
+
+
+def instrumented() -> Check:
+    """Observe Django's signals, with spans that are recorded and kept."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    import heliograph
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    heliograph.instrument("django", tracer_provider=provider)
+
+    def check() -> None:
+        names = Counter(span.name for span in exporter.get_finished_spans())
+        print(f"{names.total()} spans of {len(names)} names were recorded", flush=True)
+        for expected in ("send pre_save", "send post_save", "send post_delete", "send a_signal"):
+            assert names[expected], f"no span {expected!r} among {sorted(names)}"
+        assert any(name.startswith("handle ") for name in names), f"no receiver's span among {sorted(names)}"
+
+    return check
+
+
+PREPARATIONS: dict[str, Callable[[], Check]] = {
+    "django": as_it_is,
+    "heliograph": replaced,
+    "django-instrumented": instrumented,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
