@@ -7,7 +7,6 @@ as soon as those exist.
 from __future__ import annotations
 
 import atexit
-import functools
 import itertools
 import logging
 from collections.abc import Collection, Iterator, Mapping
@@ -22,9 +21,10 @@ from heliograph.config import Settings
 from heliograph.dispatch import signal_names
 from heliograph.errors import ConfigurationError, LibraryNotFoundError
 from heliograph.fanout.describe import receiver_name
-from heliograph.fanout.facts import Dispatch, Receiver, ReceiverCall, Site
+from heliograph.fanout.facts import Dispatch, Receiver, Site
 from heliograph.fanout.observer import attempt, known_sites, observe
 from heliograph.telemetry.policy import Unmatched
+from heliograph.telemetry.sdk import global_meter_provider, global_tracer_provider
 from heliograph.telemetry.telemetry import Telemetry
 
 __all__ = ["Instrumentation", "adapters", "instrument", "unmatched_patterns"]
@@ -76,34 +76,47 @@ class _Installed:
     def remove(self) -> None:
         for undo in self._undos:
             undo()
-        self.telemetry.flush()
+        self.telemetry.close()
 
 
 _installed: dict[str, _Installed] = {}
 
 
 class _OwnByDefault:
-    """Observes heliograph's own signals while nobody has instrumented them and there is a global provider."""
+    """Waits for a global provider, and observes heliograph's own signals from then on unless somebody else does."""
 
-    @functools.cached_property
-    def _telemetry(self) -> Telemetry:
-        return Telemetry(OWN, Settings.load())
+    def __init__(self) -> None:
+        self._undo: Undo = lambda: None
+
+    def wait(self) -> None:
+        """Wait for a provider, asleep."""
+        self._undo = observe(self)
+
+    def stop(self) -> None:
+        """Neither wait nor observe: somebody has instrumented these signals."""
+        self._undo()
 
     def interested(self, site: Site) -> bool:
         return site.system == OWN
 
     def awake(self) -> bool:
-        return OWN not in _installed and _is_provider_set() and self._telemetry.awake()
-
-    def enter(self, call: ReceiverCall) -> Any:
-        return self._telemetry.enter(call)
-
-    def leave(self, call: ReceiverCall, entered: Any) -> None:
-        self._telemetry.leave(call, entered)
+        if global_tracer_provider() is not None or global_meter_provider() is not None:
+            self._begin()
+        return False
 
     def finished(self, dispatch: Dispatch) -> None:
-        if self._telemetry.interested(dispatch.site):
-            self._telemetry.finished(dispatch)
+        """Never told: it is asleep until another takes its place."""
+
+    def _begin(self) -> None:
+        self.stop()
+        try:
+            self._undo = observe(Telemetry(OWN, Settings.load()))
+        except ConfigurationError as error:
+            logger.error("heliograph's own signals are not observed: %s", error)  # noqa: TRY400  # no traceback needed
+
+
+_own_by_default = _OwnByDefault()
+_own_by_default.wait()
 
 
 class Instrumentation:
@@ -117,6 +130,8 @@ class Instrumentation:
         libraries, self._libraries = self._libraries, ()
         for library in libraries:
             _installed.pop(library).remove()
+            if library == OWN:
+                _own_by_default.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +182,8 @@ def instrument(
     new = [one for one in _chosen(libraries) if not _is_instrumented(one.library, wanted)]
     telemetries = [Telemetry(one.library, **wanted) for one in new]  # all checked before the first is installed
     for adapter, telemetry in zip(new, telemetries, strict=True):
+        if adapter.library == OWN:
+            _own_by_default.stop()
         _installed[adapter.library] = _Installed(adapter, telemetry, wanted)
     return Instrumentation([adapter.library for adapter in new])
 
@@ -206,20 +223,6 @@ def _is_instrumented(library: str, wanted: Mapping[str, Any]) -> bool:
     return installed is not None
 
 
-_PROVIDERS = ((trace, "_TRACER_PROVIDER"), (getattr(metrics, "_internal", metrics), "_METER_PROVIDER"))
-
-
-def _is_provider_set() -> bool:
-    """Return whether a global provider has been set.
-
-    Asked at each send, so it reads what OpenTelemetry's own functions read, which also look into the
-    environment each time. An API that keeps its providers elsewhere is asked the long way.
-    """
-    if all(hasattr(module, name) for module, name in _PROVIDERS):
-        return any(getattr(module, name) is not None for module, name in _PROVIDERS)
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-
-
 def _end() -> None:
     """At the end of the process: say what is held back, and which filters did nothing."""
     for unmatched in attempt(unmatched_patterns) or ():
@@ -228,5 +231,4 @@ def _end() -> None:
         installed.telemetry.flush()
 
 
-observe(_OwnByDefault())
 atexit.register(_end)

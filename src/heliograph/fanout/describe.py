@@ -125,3 +125,39 @@ def module_of_caller(depth: int) -> str | None:
         return _text(sys._getframe(depth + 1).f_globals.get("__name__"))
     except ValueError:  # the stack is not that deep
         return None
+
+
+class Described:
+    """A receiver in words, made once and shared: what outlives a dispatch in place of the receiver itself.
+
+    Attributes:
+        name: As :func:`receiver_name` returns it.
+        location: As :func:`receiver_location` returns it.
+    """
+
+    __slots__ = ("location", "name")
+
+    def __init__(self, receiver: Any) -> None:
+        self.name: str = receiver_name(receiver)
+        self.location: tuple[str, int] | None = receiver_location(receiver)
+
+
+_described: dict[int, tuple[Described, Any]] = {}
+
+
+def described(receiver: Any, /) -> Described:
+    """Return the description of *receiver*; the same object for the same function, however it is bound."""
+    function = receiver.__func__ if type(receiver) is types.MethodType else receiver
+    found = _described.get(id(function))
+    return found[0] if found is not None else _describe(function)
+
+
+def _describe(function: Any) -> Described:
+    description, key = Described(function), id(function)
+    try:
+        # The callback runs as the function dies, before its id can be used again.
+        reference = weakref.ref(function, lambda _: _described.pop(key, None))
+    except TypeError:  # cannot be told of its death, so is described each time
+        return description
+    _described[key] = description, reference
+    return description

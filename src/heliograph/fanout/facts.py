@@ -1,15 +1,16 @@
 """What is written down while receivers run: plain records with slots, and no payload.
 
-Times are integers in nanoseconds: ``began`` and ``ended`` on the monotonic clock of
-:func:`time.perf_counter_ns`, ``started_at`` since the epoch. Durations are properties, in seconds.
+Times are integers in nanoseconds, on the monotonic clock of :func:`time.perf_counter_ns`; ``started_at`` alone
+counts since the epoch. Durations are properties, in seconds.
 """
 
 from __future__ import annotations
 
 import enum
-from collections import Counter
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns, time_ns
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 __all__ = [
@@ -38,6 +39,13 @@ class Outcome(enum.Enum):
     RETURNED = "returned"
     RAISED = "raised"
     CANCELLED = "cancelled"
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> Outcome:
+        """Return how something ended that raised *error*, or nothing. To be cancelled or closed is not to fail."""
+        if error is None:
+            return cls.RETURNED
+        return cls.CANCELLED if isinstance(error, (CancelledError, GeneratorExit)) else cls.RAISED
 
 
 class Mode(enum.Enum):
@@ -88,11 +96,13 @@ class Audience(NamedTuple):
 
     Attributes:
         observers: All of them; those inside first, for what they leave on the facts is there for the others.
-        inside: Those that also stand inside each receiver's context.
+        enter: Lets those inside enter a receiver's context; None when there are none. Never raises.
+        leave: Lets them leave it again, with what ``enter`` returned. Never raises.
     """
 
     observers: tuple[Any, ...]
-    inside: tuple[Any, ...]
+    enter: Callable[[Dispatch, int], Any] | None
+    leave: Callable[[Dispatch, int, Any], None] | None
 
 
 class Site:
@@ -132,77 +142,58 @@ class Site:
         return None if signal is None else self._library.uid_of(signal, receiver)
 
 
-class ReceiverCall:
-    """One receiver run by one dispatch.
-
-    Attributes:
-        dispatch: The dispatch that called it.
-        receiver: The connected callable itself.
-        mode: Whether it ran as a plain call or as a coroutine.
-        began: When it was called; an async receiver begins with its first step.
-        ended: When it returned or raised; None while it runs.
-        outcome: How it ended; None while it runs.
-        error: What it raised. Observers may read it while they are told; it is dropped
-            afterwards, because an exception keeps alive every frame it passed through.
-        span: A handle left by the observer that stands inside the call, for those told later.
-    """
-
-    __slots__ = ("began", "dispatch", "ended", "error", "mode", "outcome", "receiver", "span")
-
-    def __init__(self, dispatch: Dispatch, receiver: Receiver, mode: Mode, began: int) -> None:
-        self.dispatch: Dispatch = dispatch
-        self.receiver: Receiver = receiver
-        self.mode: Mode = mode
-        self.began: int = began
-        self.ended: int | None = None
-        self.outcome: Outcome | None = None
-        self.error: BaseException | None = None
-        self.span: Any = None
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the call to its end, waiting included; 0 while it runs."""
-        return 0.0 if self.ended is None else (self.ended - self.began) / 1e9
-
-    @property
-    def failed(self) -> bool:
-        """Whether it raised; a cancelled call has not failed."""
-        return self.outcome is Outcome.RAISED
-
-
 class Dispatch:
     """One send, from start to end.
+
+    While receivers run, only times and faults are noted, in lists addressed by the receiver's position: the
+    hot path makes no object per receiver. A :class:`ReceiverCall` is a view of them, made for whoever asks.
 
     Attributes:
         site: The signal that was sent.
         sender: Who sent it.
         operation: The library's own verb: ``send``, ``asend_robust`` and the like.
         policy: What becomes of receivers' errors.
+        receivers: All live receivers, in the order in which they are due, async ones after plain ones; None when
+            the library's internals are unknown and only the dispatch itself can be observed.
+        first_async: The position of the first async receiver.
         argument_names: The names of the keyword arguments sent, never their values.
-        receivers: All live receivers, in the order in which they are due; None when the library's
-            internals are unknown and only the dispatch itself can be observed.
-        calls: The calls made so far, in the order in which they began.
         outer: The receiver call from within which this was sent, if any.
         depth: How many dispatches enclose this one.
         started_at: When it started, since the epoch.
-        began, ended, outcome, error, span: As for :class:`ReceiverCall`.
+        began: When it started.
+        ended: When the send returned or raised; None while it runs.
+        outcome: How it ended; None while it runs.
+        error: What it raised. Observers may read it while they are told; it is dropped afterwards, because an
+            exception keeps alive every frame it passed through.
+        begans: When each receiver was called, by position; None for one that was not.
+        endeds: When each receiver returned or raised, by position; None for one that has not.
+        faults: How those receivers ended that did not return, by position.
+        errors: What they raised, by position; dropped like ``error``.
+        running: The position of the plain receiver that runs now.
+        inside: What the observer that stands inside the receivers' contexts keeps about this dispatch.
     """
 
     __slots__ = (
+        "__weakref__",
         "argument_names",
         "began",
-        "calls",
+        "begans",
         "depth",
         "ended",
+        "endeds",
         "error",
+        "errors",
+        "faults",
+        "first_async",
+        "inside",
         "operation",
         "outcome",
         "outer",
         "policy",
         "receivers",
+        "running",
         "sender",
         "site",
-        "span",
         "started_at",
     )
 
@@ -213,6 +204,7 @@ class Dispatch:
         operation: str,
         policy: Policy,
         receivers: Sequence[Receiver] | None,
+        first_async: int,
         argument_names: Iterable[str],
         outer: ReceiverCall | None,
     ) -> None:
@@ -221,16 +213,26 @@ class Dispatch:
         self.operation: str = operation
         self.policy: Policy = policy
         self.receivers: Sequence[Receiver] | None = receivers
+        self.first_async: int = first_async
         self.argument_names: tuple[str, ...] = tuple(argument_names)
-        self.calls: list[ReceiverCall] = []
         self.outer: ReceiverCall | None = outer
         self.depth: int = 0 if outer is None else outer.dispatch.depth + 1
+        self.begans: list[int | None] = [None] * len(receivers or ())
+        self.endeds: list[int | None] = self.begans.copy()
+        self.faults: dict[int, Outcome] = {}
+        self.errors: dict[int, BaseException] = {}
+        self.error: BaseException | None = None
+        self.running: int = 0
+        self.inside: Any = None
         self.ended: int | None = None
         self.outcome: Outcome | None = None
-        self.error: BaseException | None = None
-        self.span: Any = None
-        self.started_at: int = 0
-        self.began: int = 0
+        self.started_at: int = time_ns()
+        self.began: int = perf_counter_ns()
+
+    @property
+    def calls(self) -> list[ReceiverCall]:
+        """The calls of receivers that have begun, in the order in which they were due."""
+        return [ReceiverCall(self, position) for position, began in enumerate(self.begans) if began is not None]
 
     @property
     def duration(self) -> float:
@@ -245,22 +247,90 @@ class Dispatch:
     @property
     def failed_count(self) -> int:
         """How many receivers raised."""
-        return sum(call.failed for call in self.calls)
+        return sum(fault is Outcome.RAISED for fault in self.faults.values())
 
     @property
     def skipped(self) -> list[Receiver]:
         """The receivers that never ran because an earlier one raised, in the order in which they were due."""
-        if not self.failed or self.receivers is None or len(self.calls) == len(self.receivers):
+        if not self.failed or self.receivers is None:
             return []
-        called = Counter(id(call.receiver) for call in self.calls)
-        skipped = []
-        for receiver in self.receivers:
-            if called[id(receiver)] > 0:  # the same receiver may be connected twice
-                called[id(receiver)] -= 1
-            else:
-                skipped.append(receiver)
-        return skipped
+        return [receiver for receiver, began in zip(self.receivers, self.begans, strict=True) if began is None]
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and so have all calls that it began."""
+        pairs = zip(self.begans, self.endeds, strict=True)
+        return self.ended is not None and all(began is None or ended is not None for began, ended in pairs)
 
     def at(self, moment: int) -> int:
         """Return *moment*, a reading of the monotonic clock, in nanoseconds since the epoch."""
         return self.started_at + moment - self.began
+
+    def drop_errors(self) -> None:
+        """Let go of all exceptions."""
+        self.error = None
+        self.errors.clear()
+
+
+class ReceiverCall:
+    """One receiver run by one dispatch: a view of what the dispatch has noted about it.
+
+    Args:
+        dispatch: The dispatch that called it.
+        position: The receiver's place among the dispatch's receivers.
+    """
+
+    __slots__ = ("dispatch", "position")
+
+    def __init__(self, dispatch: Dispatch, position: int) -> None:
+        self.dispatch: Dispatch = dispatch
+        self.position: int = position
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ReceiverCall):
+            return NotImplemented
+        return self.dispatch is other.dispatch and self.position == other.position
+
+    def __hash__(self) -> int:
+        return hash((id(self.dispatch), self.position))
+
+    @property
+    def receiver(self) -> Receiver:
+        """The connected callable itself."""
+        return (self.dispatch.receivers or ())[self.position]
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it ran as a plain call or as a coroutine."""
+        return Mode.SYNC if self.position < self.dispatch.first_async else Mode.ASYNC
+
+    @property
+    def began(self) -> int:
+        """When it was called; an async receiver begins with its first step."""
+        return self.dispatch.begans[self.position] or 0
+
+    @property
+    def ended(self) -> int | None:
+        """When it returned or raised; None while it runs."""
+        return self.dispatch.endeds[self.position]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        return None if self.ended is None else self.dispatch.faults.get(self.position, Outcome.RETURNED)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised, while observers are told."""
+        return self.dispatch.errors.get(self.position)
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the call to its end, waiting included; 0 while it runs."""
+        ended = self.ended
+        return 0.0 if ended is None else (ended - self.began) / 1e9
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised; a cancelled call has not failed."""
+        return self.dispatch.faults.get(self.position) is Outcome.RAISED

@@ -13,13 +13,15 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from heliograph.fanout.facts import Audience, Dispatch, Library, ReceiverCall, Site
+from heliograph.fanout.facts import Audience, Dispatch, Library, Site
 
-__all__ = ["GatedObserver", "InsideObserver", "Observer", "attempt", "known_sites", "observe", "watching"]
+__all__ = ["GatedObserver", "InsideObserver", "Observer", "attempt", "known_sites", "observe", "refresh", "watching"]
 
 logger: logging.Logger = logging.getLogger("heliograph")
 
 T = TypeVar("T")
+Enter = Callable[[Dispatch, int], Any]
+Leave = Callable[[Dispatch, int, Any], None]
 
 
 class Observer(Protocol):
@@ -35,13 +37,17 @@ class Observer(Protocol):
 
 @runtime_checkable
 class InsideObserver(Observer, Protocol):
-    """Also stands inside each receiver's context while it runs."""
+    """Also stands inside each receiver's context while it runs.
 
-    def enter(self, call: ReceiverCall, /) -> object:
-        """Called right before the receiver runs, and before each further step of an async one."""
+    One whose class says ``unfailing = True`` promises that ``enter`` and ``leave`` never raise, and is called
+    without a guard in between.
+    """
 
-    def leave(self, call: ReceiverCall, entered: Any, /) -> None:
-        """Called right after it ran, with what ``enter`` returned; ``call.ended`` tells a step from the end."""
+    def enter(self, dispatch: Dispatch, position: int, /) -> Any:
+        """Called right before the receiver at *position* runs, and before each further step of an async one."""
+
+    def leave(self, dispatch: Dispatch, position: int, entered: Any, /) -> None:
+        """Called right after it ran, with what ``enter`` returned; ``dispatch.endeds`` tells a step from the end."""
 
 
 @runtime_checkable
@@ -97,6 +103,10 @@ class _Interest:
             self.observers = tuple(one for one in self.observers if one is not observer)
             self._resolve_all()
 
+    def refresh(self) -> None:
+        with self._lock:
+            self._resolve_all()
+
     def learn(self, signal: object, library: Library) -> Site:
         """Return the site of a signal that is sent for the first time."""
         key = id(signal)
@@ -135,8 +145,34 @@ class _Interest:
 def _audience(observers: tuple[Observer, ...]) -> Audience | None:
     if not observers:
         return None
-    inside = tuple(one for one in observers if isinstance(one, InsideObserver))
-    return Audience((*inside, *(one for one in observers if not isinstance(one, InsideObserver))), inside)
+    inside: tuple[Any, ...] = tuple(one for one in observers if callable(getattr(one, "enter", None)))
+    ordered = (*inside, *(one for one in observers if not isinstance(one, InsideObserver)))
+    return Audience(ordered, *_ways_inside(inside))
+
+
+def _ways_inside(inside: tuple[InsideObserver, ...]) -> tuple[Enter | None, Leave | None]:
+    if not inside:
+        return None, None
+    if len(inside) == 1 and getattr(inside[0], "unfailing", False):
+        return inside[0].enter, inside[0].leave  # the hot path: no frame in between
+
+    def enter(dispatch: Dispatch, position: int) -> list[Any]:
+        return [_enter(one, dispatch, position) for one in inside]
+
+    def leave(dispatch: Dispatch, position: int, marks: list[Any]) -> None:
+        for one, mark in zip(reversed(inside), reversed(marks), strict=True):
+            if mark is not _ABSENT:
+                attempt(one.leave, dispatch, position, mark)
+
+    return enter, leave
+
+
+def _enter(observer: InsideObserver, dispatch: Dispatch, position: int) -> Any:
+    try:
+        return observer.enter(dispatch, position)
+    except Exception as error:  # an observer's fault is not the sender's
+        _say_once(observer.enter, error)
+        return _ABSENT
 
 
 def _awake(site: Site) -> Audience | None:
@@ -157,8 +193,17 @@ def watching(signal: object, library: Library, /) -> tuple[Site, Audience] | Non
     site = _interest.sites.get(id(signal)) or _interest.learn(signal, library)
     if not site.named:
         _interest.name(site)
-    audience = _awake(site) if site.gates else site.audience
+    gates = site.gates
+    audience = _awake(site) if gates else site.audience
+    if gates is not site.gates:  # one that woke has changed who observes
+        audience = _awake(site) if site.gates else site.audience
     return None if audience is None else (site, audience)
+
+
+def refresh(observer: Observer) -> None:
+    """Look again at how *observer* wants to be told, if it observes."""
+    if any(one is observer for one in _interest.observers):
+        _interest.refresh()
 
 
 def known_sites() -> list[Site]:
@@ -174,25 +219,6 @@ def observe(observer: Observer) -> Callable[[], None]:
     """
     _interest.add(observer)
     return lambda: _interest.remove(observer)
-
-
-def enter(inside: tuple[InsideObserver, ...], call: ReceiverCall) -> list[Any]:
-    """Let those *inside* enter the receiver's context; return their marks for :func:`leave`."""
-    marks: list[Any] = []
-    for one in inside:
-        try:
-            marks.append(one.enter(call))
-        except Exception as error:  # an observer's fault is not the sender's
-            _say_once(one.enter, error)
-            marks.append(_ABSENT)
-    return marks
-
-
-def leave(inside: tuple[InsideObserver, ...], call: ReceiverCall, marks: list[Any]) -> None:
-    """Let those *inside* leave again, the last to enter first."""
-    for one, mark in zip(reversed(inside), reversed(marks), strict=True):
-        if mark is not _ABSENT:
-            attempt(one.leave, call, mark)
 
 
 def finish(observers: tuple[Observer, ...], dispatch: Dispatch) -> None:

@@ -1,27 +1,27 @@
-"""The one recorder: fills a dispatch with its receiver calls and tells whoever observes the signal."""
+"""The one recorder: fills a dispatch with what its receivers do and tells whoever observes the signal."""
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar, Token
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any
 
 from heliograph.fanout import observer
-from heliograph.fanout.facts import Audience, Dispatch, Mode, Outcome, Policy, Receiver, ReceiverCall, Site
+from heliograph.fanout.facts import Audience, Dispatch, Outcome, Policy, Receiver, ReceiverCall, Site
 
-__all__ = ["UNRECORDED", "Recorder", "Unrecorded", "current_call"]
+__all__ = ["UNRECORDED", "Recorder", "Unrecorded", "enclosing_call", "running"]
 
-current_call: ContextVar[ReceiverCall | None] = ContextVar("heliograph_current_call", default=None)
+running: ContextVar[Dispatch | ReceiverCall | None] = ContextVar("heliograph_running", default=None)
+"""What runs in this context: a dispatch (its ``running`` says which receiver), or one call that may run beside others."""
 
-Entered = tuple[Token[ReceiverCall | None], list[object]]
+Entered = tuple[Token[Dispatch | ReceiverCall | None], Any]
 
 
 class Recorder:
     """Records one dispatch. Observers that come or go while it runs change nothing for it."""
 
-    __slots__ = ("_inside", "_observers", "_undelivered", "dispatch")
+    __slots__ = ("_observers", "_undelivered", "dispatch", "enter_context", "leave_context")
 
     def __init__(
         self,
@@ -29,46 +29,54 @@ class Recorder:
         sender: object,
         operation: str,
         policy: Policy,
-        receivers: Sequence[Receiver] | None,
+        receivers: tuple[Sequence[Receiver], Sequence[Receiver]] | None,
         argument_names: Iterable[str],
     ) -> None:
-        site, (self._observers, self._inside) = watched
+        site, (self._observers, self.enter_context, self.leave_context) = watched
+        plain, concurrent = receivers or ((), ())
+        due = None if receivers is None else (*plain, *concurrent)
         self._undelivered = [True]
-        self.dispatch = Dispatch(site, sender, operation, policy, receivers, argument_names, _enclosing_call())
-        self.dispatch.started_at = time_ns()
-        self.dispatch.began = perf_counter_ns()
+        self.dispatch = Dispatch(site, sender, operation, policy, due, len(plain), argument_names, enclosing_call())
 
-    def begin(self, receiver: Receiver, mode: Mode) -> ReceiverCall:
-        """Note that *receiver* begins now."""
-        call = ReceiverCall(self.dispatch, receiver, mode, perf_counter_ns())
-        self.dispatch.calls.append(call)
-        return call
+    def fault(self, position: int, error: BaseException) -> None:
+        """Note that the receiver at *position* raised *error*."""
+        self.dispatch.faults[position] = Outcome.of(error)
+        self.dispatch.errors[position] = error
 
-    def enter(self, call: ReceiverCall) -> Entered:
-        """Stand inside the receiver's context, until :meth:`leave`."""
-        marks = observer.enter(self._inside, call) if self._inside else []
-        return current_call.set(call), marks
+    def begin(self, position: int) -> None:
+        """Note that the receiver at *position* is called now."""
+        self.dispatch.begans[position] = perf_counter_ns()
 
-    def end(self, call: ReceiverCall, error: BaseException | None = None) -> None:
-        """Note that the receiver ends now, with *error* if it raised."""
-        _end(call, error)
+    def end(self, position: int, error: BaseException | None = None) -> None:
+        """Note that it ends now, with *error* if it raised."""
+        self.dispatch.endeds[position] = perf_counter_ns()
+        if error is not None:
+            self.fault(position, error)
 
-    def leave(self, call: ReceiverCall, entered: Entered) -> None:
-        """Leave the receiver's context, at its end or at a step of an async one."""
-        token, marks = entered
-        current_call.reset(token)
-        if marks:
-            observer.leave(self._inside, call, marks)
-        if call.ended is not None and self.dispatch.ended is not None:
+    def enter(self, position: int) -> Entered:
+        """Stand inside the context of a receiver that may run beside others, until :meth:`leave`."""
+        entered = None if self.enter_context is None else self.enter_context(self.dispatch, position)
+        return running.set(ReceiverCall(self.dispatch, position)), entered
+
+    def leave(self, position: int, entered: Entered) -> None:
+        """Leave it, at the receiver's end or at a step of an async one."""
+        token, inside = entered
+        running.reset(token)
+        if self.leave_context is not None:
+            self.leave_context(self.dispatch, position, inside)
+        if self.dispatch.ended is not None:
             self._deliver()  # it outlived its dispatch, as async receivers may when a sibling raises
 
     def finish(self, error: BaseException | None = None) -> None:
         """Note that the dispatch ends now, with *error* if it raised."""
-        _end(self.dispatch, error)
+        dispatch = self.dispatch
+        dispatch.ended = perf_counter_ns()
+        dispatch.outcome = Outcome.of(error)
+        dispatch.error = error
         self._deliver()
 
     def _deliver(self) -> None:
-        if any(call.ended is None for call in self.dispatch.calls):
+        if not self.dispatch.settled:
             return
         try:
             # Calls end on several threads under asend; pop is atomic, so exactly one of them delivers.
@@ -76,7 +84,7 @@ class Recorder:
         except IndexError:
             return
         observer.finish(self._observers, self.dispatch)
-        _drop_errors(self.dispatch)
+        self.dispatch.drop_errors()
 
 
 class Unrecorded:
@@ -84,39 +92,29 @@ class Unrecorded:
 
     __slots__ = ()
 
-    def begin(self, receiver: Receiver, mode: Mode) -> Any:
+    def begin(self, position: int) -> None:
         """Note nothing."""
 
-    def enter(self, call: Any) -> Any:
+    def end(self, position: int, error: BaseException | None = None) -> None:
         """Note nothing."""
 
-    def leave(self, call: Any, entered: Any) -> None:
+    def enter(self, position: int) -> Any:
         """Note nothing."""
 
-    def end(self, call: Any, error: BaseException | None = None) -> None:
+    def leave(self, position: int, entered: Any) -> None:
         """Note nothing."""
 
 
 UNRECORDED = Unrecorded()
 
 
-def _end(fact: Dispatch | ReceiverCall, error: BaseException | None) -> None:
-    fact.ended = perf_counter_ns()
-    if error is None:
-        fact.outcome = Outcome.RETURNED
-        return
-    # To be cancelled or closed is not to fail.
-    fact.outcome = Outcome.CANCELLED if isinstance(error, (CancelledError, GeneratorExit)) else Outcome.RAISED
-    fact.error = error
+def enclosing_call() -> ReceiverCall | None:
+    """Return the receiver call that runs in this context, if any.
 
-
-def _drop_errors(dispatch: Dispatch) -> None:
-    dispatch.error = None
-    for call in dispatch.calls:
-        call.error = None
-
-
-def _enclosing_call() -> ReceiverCall | None:
-    # A task that a receiver started inherits the context and may outlive the receiver: nothing encloses it then.
-    call = current_call.get()
-    return call if call is not None and call.ended is None else None
+    A task that a receiver started inherits the context and may outlive the receiver: nothing encloses it then.
+    """
+    found = running.get()
+    if found is None:
+        return None
+    call = found if isinstance(found, ReceiverCall) else ReceiverCall(found, found.running)
+    return call if call.dispatch.ended is None and call.began and call.ended is None else None

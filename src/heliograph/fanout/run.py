@@ -12,13 +12,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from time import perf_counter_ns as clock
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from heliograph.fanout.facts import Mode, Policy, Receiver, ReceiverCall
+from heliograph.fanout.facts import Policy, Receiver
 from heliograph.fanout.observer import watching
-from heliograph.fanout.record import UNRECORDED, Recorder, Unrecorded
+from heliograph.fanout.record import UNRECORDED, Recorder, Unrecorded, running
 
 __all__ = [
     "NOBODY",
@@ -92,31 +93,41 @@ def make_send(operation: str, policy: Policy, dialect: Dialect) -> Callable[...,
                 responses += _send_async(self, sender, named, async_receivers, policy, dialect, UNRECORDED)
             return responses
 
-        record = Recorder(watched, sender, operation, policy, (*plain_receivers, *async_receivers), named)
+        record = Recorder(watched, sender, operation, policy, (plain_receivers, async_receivers), named)
+        dispatch, enter, leave = record.dispatch, record.enter_context, record.leave_context
+        begans, endeds = dispatch.begans, dispatch.endeds
+        token = running.set(dispatch)
         try:
-            for receiver in plain_receivers:
-                call = record.begin(receiver, Mode.SYNC)
-                entered = record.enter(call)
+            for position, receiver in enumerate(plain_receivers):
+                dispatch.running = position
+                inside = None if enter is None else enter(dispatch, position)
+                begans[position] = clock()
                 try:
                     response = receiver(signal=self, sender=sender, **named)
                 except captured as error:
-                    record.end(call, error)
+                    endeds[position] = clock()
+                    record.fault(position, error)
                     report(self, receiver, error)  # still inside, so that its log line finds the receiver's span
                     response = error
                 except BaseException as error:
-                    record.end(call, error)
+                    endeds[position] = clock()
+                    record.fault(position, error)
                     raise
                 else:
-                    record.end(call)
+                    endeds[position] = clock()
                 finally:
-                    record.leave(call, entered)
+                    if leave is not None:
+                        leave(dispatch, position, inside)
                 responses.append((receiver, response))
             if async_receivers:
                 responses += _send_async(self, sender, named, async_receivers, policy, dialect, record)
         except BaseException as error:
             record.finish(error)
             raise
-        record.finish()
+        else:
+            record.finish()
+        finally:
+            running.reset(token)
         return responses
 
     return send
@@ -130,7 +141,7 @@ def make_asend(operation: str, policy: Policy, dialect: Dialect) -> Callable[...
         live = dialect.live(self, sender)
         if watched is None:
             return await _asend(self, sender, named, live, policy, dialect, UNRECORDED)
-        record = Recorder(watched, sender, operation, policy, (*live[0], *live[1]), named)
+        record = Recorder(watched, sender, operation, policy, live, named)
         try:
             responses = await _asend(self, sender, named, live, policy, dialect, record)
         except BaseException as error:
@@ -224,22 +235,22 @@ def _call_plain(
     """Both loops of ``send`` as one, for the thread to which ``asend`` hands plain receivers: the hop outweighs them."""
     captured: Any = policy.captured
     responses: Responses = []
-    for receiver in receivers:
-        call = record.begin(receiver, Mode.SYNC)
-        entered = record.enter(call)
+    for position, receiver in enumerate(receivers):
+        entered = record.enter(position)
+        record.begin(position)
         try:
             response = receiver(signal=signal, sender=sender, **named)
         except captured as error:
-            record.end(call, error)
+            record.end(position, error)
             dialect.report_captured(signal, receiver, error)
             response = error
         except BaseException as error:
-            record.end(call, error)
+            record.end(position, error)
             raise
         else:
-            record.end(call)
+            record.end(position)
         finally:
-            record.leave(call, entered)
+            record.leave(position, entered)
         responses.append((receiver, response))
     return responses
 
@@ -273,23 +284,25 @@ def _awaitables(
 ) -> list[Awaitable[Any]]:
     """Return one awaitable a receiver. What raises when merely called raises here, unless the policy captures it."""
     captured: Any = policy.captured
+    first = 0 if isinstance(record, Unrecorded) else record.dispatch.first_async
 
-    def call(receiver: Receiver) -> Awaitable[Any]:
+    def call(position: int, receiver: Receiver) -> Awaitable[Any]:
         try:
             awaitable: Awaitable[Any] = receiver(signal=signal, sender=sender, **named)
         except BaseException as error:
-            record.end(record.begin(receiver, Mode.ASYNC), error)
+            record.begin(position)
+            record.end(position, error)
             raise
-        return awaitable if record is UNRECORDED else _Observed(record, receiver, awaitable)
+        return awaitable if isinstance(record, Unrecorded) else _Observed(record, position, awaitable)
 
-    async def capture(receiver: Receiver) -> Any:
+    async def capture(position: int, receiver: Receiver) -> Any:
         try:
-            return await call(receiver)
+            return await call(position, receiver)
         except captured as error:
             dialect.report_captured(signal, receiver, error)
             return error
 
-    return [(capture if captured else call)(receiver) for receiver in receivers]
+    return [(capture if captured else call)(position, one) for position, one in enumerate(receivers, first)]
 
 
 class _Observed(Coroutine[Any, Any, Any]):
@@ -300,25 +313,25 @@ class _Observed(Coroutine[Any, Any, Any]):
     one cancelled before its first step is closed as it would be without us.
     """
 
-    __slots__ = ("_awaitable", "_call", "_receiver", "_record", "_steps")
+    __slots__ = ("_awaitable", "_begun", "_ended", "_position", "_record", "_steps")
 
-    def __init__(self, record: AnyRecorder, receiver: Receiver, awaitable: Awaitable[Any]) -> None:
+    def __init__(self, record: Recorder, position: int, awaitable: Awaitable[Any]) -> None:
         self._record = record
-        self._receiver = receiver
+        self._position = position
         self._awaitable = awaitable
         self._steps: Any = awaitable.__await__()
-        self._call: ReceiverCall | None = None
+        self._begun = self._ended = False
 
     def send(self, value: Any) -> Any:
         return self._step(self._steps.send, value)
 
     def throw(self, *error: Any) -> Any:
-        if self._call is None:  # cancelled before it began: it never ran
+        if not self._begun:  # cancelled before it began: it never ran
             return self._steps.throw(*error)
         return self._step(self._steps.throw, *error)
 
     def close(self) -> None:
-        if self._call is None or self._call.ended is not None:
+        if not self._begun or self._ended:
             self._steps.close()
         else:
             with suppress(GeneratorExit):
@@ -341,15 +354,22 @@ class _Observed(Coroutine[Any, Any, Any]):
         raise GeneratorExit
 
     def _step(self, resume: Callable[..., Any], *value: Any) -> Any:
-        call = self._call = self._call or self._record.begin(self._receiver, Mode.ASYNC)
-        entered = self._record.enter(call)
+        record, position = self._record, self._position
+        entered = record.enter(position)
+        if not self._begun:
+            self._begun = True
+            record.begin(position)
         try:
             return resume(*value)
         except StopIteration:
-            self._record.end(call)
+            self._end(None)
             raise
         except BaseException as error:
-            self._record.end(call, error)
+            self._end(error)
             raise
         finally:
-            self._record.leave(call, entered)
+            record.leave(position, entered)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended = True
+        self._record.end(self._position, error)

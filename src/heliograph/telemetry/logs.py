@@ -2,114 +2,129 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import traceback
-from collections.abc import Callable
 from typing import Any
 
 import structlog
+from opentelemetry import trace
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+from opentelemetry.trace import NonRecordingSpan, format_span_id, format_trace_id
 
 from heliograph.config import Level
 from heliograph.errors import ConfigurationError
-from heliograph.fanout import describe
-from heliograph.fanout.facts import CAPTURE, Dispatch, ReceiverCall
+from heliograph.fanout.facts import CAPTURE
 from heliograph.telemetry import semconv
-from heliograph.telemetry.policy import Worth
+from heliograph.telemetry.finished import Failure, Finished
 
 __all__ = ["ExceptionEvents", "StructuredLogs", "exception_signals"]
 
 OPT_IN_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 
-ContextOf = Callable[[Dispatch | ReceiverCall], Context | None]
-
 
 class StructuredLogs:
     """Writes a structlog event for each receiver that failed or was slow.
 
-    structlog is used as the application has configured it; this library never configures it.
+    structlog is used as the application has configured it; this library never configures it. Without a
+    configuration structlog would print to the program's standard output, so then the events go to the logger
+    ``heliograph`` of the standard library.
 
     Args:
-        worth: Decides what is slow and what is left out.
-        context_of: Returns a context in which a fact's span is current, for the ids.
         logger: A structlog logger to use in place of ``structlog.get_logger("heliograph")``.
     """
 
-    def __init__(self, worth: Worth, context_of: ContextOf, logger: Any = None) -> None:
-        self._worth = worth
-        self._context_of = context_of
-        self._logger = structlog.get_logger(semconv.SCOPE) if logger is None else logger
+    def __init__(self, logger: Any = None) -> None:
+        self._given = logger
+        self._configured = structlog.get_logger(semconv.SCOPE)
+        self._standard = structlog.wrap_logger(
+            logging.getLogger(semconv.SCOPE),
+            processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
 
-    def finished(self, dispatch: Dispatch) -> None:
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody has asked for these events, by giving a logger or by configuring structlog."""
+        return self._given is not None or structlog.is_configured()
+
+    @property
+    def _logger(self) -> Any:
+        if self._given is not None:
+            return self._given
+        return self._configured if structlog.is_configured() else self._standard
+
+    def write(self, dispatch: Finished) -> None:
         """Write what is to be said about the calls of *dispatch*."""
-        for call in dispatch.calls:
-            slow = self._worth.is_slow(call)
-            if not (call.failed or slow) or self._worth.call_level(call) is Level.OFF:
+        for position, plan in enumerate(dispatch.receivers or ()):
+            if plan.level is Level.OFF:
                 continue
-            if call.failed:
-                self._failed(call)
-            if slow and self._worth.call_level(call) is not Level.ERRORS:
-                self._logger.warning(semconv.SLOW_EVENT, **self._fields(call))
+            if position in dispatch.failures:
+                self._failed(dispatch, position)
+            if plan.level is not Level.ERRORS and dispatch.is_slow(position):
+                self._logger.warning(semconv.SLOW_EVENT, **_fields(dispatch, position))
 
-    def _failed(self, call: ReceiverCall) -> None:
+    def _failed(self, dispatch: Finished, position: int) -> None:
+        failure = dispatch.failures[position]
         # A captured error ends here; one that propagates is its caller's to judge.
-        log = self._logger.error if call.dispatch.policy is CAPTURE else self._logger.warning
-        log(semconv.FAILED_EVENT, **self._fields(call), **_error_fields(call.error))
+        log = self._logger.error if dispatch.policy == CAPTURE.name else self._logger.warning
+        log(
+            semconv.FAILED_EVENT,
+            **_fields(dispatch, position),
+            error_type=failure.type,
+            exception=failure.stacktrace,
+        )
 
-    def _fields(self, call: ReceiverCall) -> dict[str, Any]:
-        dispatch = call.dispatch
-        context = self._context_of(call)
-        span_context = get_current_span(context).get_span_context()
-        ids = {
-            "trace_id": format_trace_id(span_context.trace_id),
-            "span_id": format_span_id(span_context.span_id),
-        }
-        return {
-            "system": dispatch.site.system,
-            "signal": dispatch.site.name,
-            "sender": describe.sender_name(dispatch.sender),
-            "receiver": describe.receiver_name(call.receiver),
-            "operation": dispatch.operation,
-            "duration_s": call.duration,
-            **(ids if span_context.is_valid else {}),
-        }
+
+def _fields(dispatch: Finished, position: int) -> dict[str, Any]:
+    began, ended = dispatch.begans[position] or 0, dispatch.endeds[position] or 0
+    fields = {
+        "system": dispatch.signal.system,
+        "signal": dispatch.signal.name,
+        "sender": dispatch.sender,
+        "receiver": (dispatch.receivers or [])[position].name,
+        "operation": dispatch.operation,
+        "duration_s": (ended - began) / 1e9,
+    }
+    context = dispatch.span_context(position)
+    if context is not None:
+        fields["trace_id"] = format_trace_id(context.trace_id)
+        fields["span_id"] = format_span_id(context.span_id)
+    return fields
 
 
 class ExceptionEvents:
     """Emits OpenTelemetry's log event for each receiver that raised."""
 
-    def __init__(self, logger: Logger, worth: Worth, context_of: ContextOf) -> None:
+    def __init__(self, logger: Logger) -> None:
         self._logger = logger
-        self._worth = worth
-        self._context_of = context_of
 
-    def finished(self, dispatch: Dispatch) -> None:
+    def write(self, dispatch: Finished) -> None:
         """Emit the events of *dispatch*."""
-        for call in dispatch.calls:
-            if call.failed and call.error is not None and self._worth.call_level(call) is not Level.OFF:
-                self._logger.emit(self._event(call, call.error))
+        for position, failure in dispatch.failures.items():
+            if (dispatch.receivers or [])[position].level is not Level.OFF:
+                self._logger.emit(_event(dispatch, position, failure))
 
-    def _event(self, call: ReceiverCall, error: BaseException) -> LogRecord:
-        captured = call.dispatch.policy is CAPTURE
-        return LogRecord(
-            timestamp=call.dispatch.at(call.ended or call.began),
-            context=self._context_of(call),
-            severity_number=SeverityNumber.ERROR if captured else SeverityNumber.WARN,
-            event_name=semconv.EXCEPTION_EVENT,
-            attributes={
-                semconv.SYSTEM_NAME: call.dispatch.site.system,
-                semconv.SIGNAL_NAME: call.dispatch.site.name,
-                semconv.OPERATION_NAME: call.dispatch.operation,
-                semconv.ERROR_POLICY: call.dispatch.policy.name,
-                semconv.FUNCTION_NAME: describe.receiver_name(call.receiver),
-                semconv.ERROR_TYPE: describe.error_type(error),
-                semconv.EXCEPTION_TYPE: describe.error_type(error),
-                semconv.EXCEPTION_MESSAGE: _message(error),
-                semconv.EXCEPTION_STACKTRACE: _stacktrace(error),
-            },
-        )
+
+def _event(dispatch: Finished, position: int, failure: Failure) -> LogRecord:
+    captured = dispatch.policy == CAPTURE.name
+    span_context = dispatch.span_context(position)
+    return LogRecord(
+        timestamp=dispatch.at(dispatch.endeds[position]),
+        context=trace.set_span_in_context(NonRecordingSpan(span_context), Context()) if span_context else None,
+        severity_number=SeverityNumber.ERROR if captured else SeverityNumber.WARN,
+        event_name=semconv.EXCEPTION_EVENT,
+        attributes={
+            **dispatch.signal.attributes,
+            semconv.OPERATION_NAME: dispatch.operation,
+            semconv.ERROR_POLICY: dispatch.policy,
+            semconv.FUNCTION_NAME: (dispatch.receivers or [])[position].name,
+            semconv.ERROR_TYPE: failure.type,
+            semconv.EXCEPTION_TYPE: failure.type,
+            semconv.EXCEPTION_MESSAGE: failure.message,
+            semconv.EXCEPTION_STACKTRACE: failure.stacktrace,
+        },
+    )
 
 
 def exception_signals() -> tuple[bool, bool]:
@@ -126,23 +141,3 @@ def exception_signals() -> tuple[bool, bool]:
     if value not in answers:
         raise ConfigurationError(f"{OPT_IN_VARIABLE} cannot be {value!r}. Valid: logs, logs/dup, or nothing.")
     return answers[value]
-
-
-def _error_fields(error: BaseException | None) -> dict[str, str]:
-    if error is None:
-        return {}
-    return {"error_type": describe.error_type(error), "exception": _stacktrace(error)}
-
-
-def _stacktrace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error))  # without local variables: they are payload
-    except Exception:  # an exception's __str__ is other people's code
-        return "".join(traceback.format_tb(error.__traceback__)) + describe.error_type(error)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # an exception's __str__ is other people's code
-        return ""

@@ -2,95 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable
 
+from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+from opentelemetry.trace import NonRecordingSpan
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.config import Level
-from heliograph.fanout import describe
-from heliograph.fanout.facts import Dispatch, ReceiverCall
 from heliograph.telemetry import semconv
-from heliograph.telemetry.policy import Worth
+from heliograph.telemetry.finished import Finished
 
-__all__ = ["MetricsObserver"]
+__all__ = ["Instruments", "Metrics"]
 
 Attributes = dict[str, AttributeValue]
 
 
-class MetricsObserver:
-    """Records the metrics of one provider.
+class Instruments:
+    """The instruments of one meter provider, shared by all that records there: the SDK makes each but once."""
 
-    Args:
-        meter: Creates the instruments.
-        worth: Decides which receivers are left out.
-        context_of: Returns a context in which a fact's span is current, for exemplars.
-    """
+    _of: weakref.WeakKeyDictionary[MeterProvider, Instruments] = weakref.WeakKeyDictionary()
 
-    def __init__(
-        self, meter: Meter, worth: Worth, context_of: Callable[[Dispatch | ReceiverCall], Context | None]
-    ) -> None:
-        self._worth = worth
-        self._context_of = context_of
-        self._with_sender = semconv.SENDER_NAME in worth.settings.extra_attributes
-        self._dispatch_duration = meter.create_histogram(
+    def __init__(self, meter: Meter) -> None:
+        self.untraced: Counter[tuple[str, str, str]] = Counter()
+        self.before_collection: list[Callable[[], None]] = []
+        self.dispatch_duration = meter.create_histogram(
             semconv.DISPATCH_DURATION,
             semconv.SECONDS,
             "Duration of a dispatch, from the start of the send to its end.",
             explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
         )
-        self._receiver_duration = meter.create_histogram(
+        self.receiver_duration = meter.create_histogram(
             semconv.RECEIVER_DURATION,
             semconv.SECONDS,
             "Duration of a receiver's call.",
             explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
         )
-        self._receivers = meter.create_histogram(
+        self.receivers = meter.create_histogram(
             semconv.DISPATCH_RECEIVERS,
             semconv.RECEIVERS,
             "Number of receivers that a dispatch was due to call.",
             explicit_bucket_boundaries_advisory=semconv.RECEIVER_BUCKETS,
         )
-        self._untraced = meter.create_counter(
+        meter.create_observable_counter(
             semconv.DISPATCH_UNTRACED,
+            [self._observe_untraced],
             semconv.DISPATCHES,
             "Number of dispatches that have no span of their own.",
         )
 
-    def finished(self, dispatch: Dispatch, untraced: str | None) -> None:
-        """Record *dispatch* and its calls; *untraced* is why it has no span, if so."""
+    @classmethod
+    def of(cls, provider: MeterProvider, scope: str, version: str) -> Instruments:
+        """Return the instruments of *provider*."""
+        found = cls._of.get(provider)
+        if found is None:
+            found = cls._of[provider] = cls(provider.get_meter(scope, version))
+        return found
+
+    def _observe_untraced(self, _: CallbackOptions) -> Iterable[Observation]:
+        # Asked when a collection begins, before the histograms are read: what waits is recorded now.
+        for record_all in list(self.before_collection):
+            record_all()
+        return [
+            Observation(
+                count,
+                {semconv.SYSTEM_NAME: system, semconv.SIGNAL_NAME: signal, semconv.UNTRACED_REASON: reason},
+            )
+            for (system, signal, reason), count in list(self.untraced.items())
+        ]
+
+
+class Metrics:
+    """Records finished dispatches.
+
+    Args:
+        instruments: Where.
+        with_sender: Whether the sender's name is an attribute.
+    """
+
+    def __init__(self, instruments: Instruments, *, with_sender: bool) -> None:
+        self._instruments = instruments
+        self._with_sender = with_sender
+
+    def record(self, dispatch: Finished) -> None:
+        """Record *dispatch* and its calls."""
         signal = self._signal_attributes(dispatch)
         operation: Attributes = {**signal, semconv.OPERATION_NAME: dispatch.operation}
-        context = self._context_of(dispatch)
-        self._dispatch_duration.record(dispatch.duration, {**operation, **_error_type(dispatch)}, context)
+        context = _exemplar_context(dispatch, None)
+        failure: Attributes = {} if dispatch.error is None else {semconv.ERROR_TYPE: dispatch.error.type}
+        self._instruments.dispatch_duration.record(dispatch.duration, {**operation, **failure}, context)
         if dispatch.receivers is not None:
-            self._receivers.record(len(dispatch.receivers), operation, context)
-        if untraced is not None:
-            self._untraced.add(1, {**signal, semconv.UNTRACED_REASON: untraced}, context)
-        for call in dispatch.calls:
-            if self._worth.call_level(call) is not Level.OFF:
-                self._record_call(call, signal)
+            self._instruments.receivers.record(len(dispatch.receivers), operation, context)
+            self._record_calls(dispatch, signal)
 
-    def _record_call(self, call: ReceiverCall, signal: Attributes) -> None:
-        attributes: Attributes = {
-            **signal,
-            semconv.FUNCTION_NAME: describe.receiver_name(call.receiver),
-            semconv.RECEIVER_MODE: call.mode.value,
-            **_error_type(call),
-        }
-        self._receiver_duration.record(call.duration, attributes, self._context_of(call))
+    def _record_calls(self, dispatch: Finished, signal: Attributes) -> None:
+        record = self._instruments.receiver_duration.record
+        for position, plan in enumerate(dispatch.receivers or ()):
+            began, ended = dispatch.begans[position], dispatch.endeds[position]
+            if began is None or ended is None or plan.level is Level.OFF:
+                continue
+            attributes = plan.metric_attributes
+            failure = dispatch.failures.get(position)
+            if failure is not None:
+                attributes = {**attributes, semconv.ERROR_TYPE: failure.type}
+            if self._with_sender:
+                attributes = {**attributes, **signal}
+            record((ended - began) / 1e9, attributes, _exemplar_context(dispatch, position))
 
-    def _signal_attributes(self, dispatch: Dispatch) -> Attributes:
-        attributes: Attributes = {
-            semconv.SYSTEM_NAME: dispatch.site.system,
-            semconv.SIGNAL_NAME: dispatch.site.name,
-        }
-        sender = describe.sender_name(dispatch.sender) if self._with_sender else None
-        if sender:
-            attributes[semconv.SENDER_NAME] = sender
-        return attributes
+    def _signal_attributes(self, dispatch: Finished) -> Attributes:
+        if self._with_sender and dispatch.sender:
+            return {**dispatch.signal.attributes, semconv.SENDER_NAME: dispatch.sender}
+        return dispatch.signal.attributes
 
 
-def _error_type(fact: Dispatch | ReceiverCall) -> Attributes:
-    return {semconv.ERROR_TYPE: describe.error_type(fact.error)} if fact.failed and fact.error is not None else {}
+def _exemplar_context(dispatch: Finished, position: int | None) -> Context | None:
+    span_context = dispatch.span_context(position)
+    return None if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())

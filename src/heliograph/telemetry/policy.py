@@ -75,11 +75,16 @@ class Unmatched:
 
 
 class Worth:
-    """Decides, from settings, what is worth saying about signals and receivers. Answers are cached by name."""
+    """Decides, from settings, what is worth saying about signals and receivers. Answers are cached by name.
+
+    Attributes:
+        settings: The settings.
+        slow: From how many nanoseconds on something is slow.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._slow = int(settings.slow * 1e9)
+        self.slow = int(settings.slow * 1e9)
         self._levels = Patterns(settings.levels)
         self._included = Patterns(dict.fromkeys(settings.included_signals, settings.level))
         self._excluded = Patterns(dict.fromkeys(settings.excluded_signals, Level.OFF))
@@ -93,32 +98,6 @@ class Worth:
             self._signals[site.name] = self._find_signal_level(site.name)
         return self._signals[site.name]
 
-    def dispatch_level(self, dispatch: Dispatch) -> Level:
-        """Return how much is said about a dispatch: no more than about the most talkative of its receivers."""
-        level = self.signal_level(dispatch.site)
-        if not dispatch.receivers or level is Level.OFF:
-            return level
-        loudest = Level.OFF
-        for receiver in dispatch.receivers:
-            loudest = max(loudest, self._receiver_level(receiver_name(receiver), level))
-            if loudest >= level:
-                return level
-        return loudest
-
-    def call_level(self, call: ReceiverCall) -> Level:
-        """Return how much is said about a call of a receiver."""
-        level = self.signal_level(call.dispatch.site)
-        return level if level is Level.OFF else self._receiver_level(receiver_name(call.receiver), level)
-
-    def is_slow(self, fact: Dispatch | ReceiverCall) -> bool:
-        """Return whether it took at least as long as what counts as slow."""
-        return fact.ended is not None and fact.ended - fact.began >= self._slow
-
-    def deserves_span(self, fact: Dispatch | ReceiverCall, level: Level) -> bool:
-        """Return whether a finished dispatch or call is worth a span at *level*."""
-        if level is Level.SLOW:
-            return fact.failed or self.is_slow(fact)
-        return level is Level.ALL or (level is Level.ERRORS and fact.failed)
 
     @property
     def has_patterns(self) -> bool:
@@ -157,7 +136,10 @@ class Worth:
             return self.settings.level  # asked for by name, whatever it is by default
         return min(self.settings.level, _QUIET_SIGNALS.get(name, Level.ALL))
 
-    def _receiver_level(self, name: str, signal_level: Level) -> Level:
+    def receiver_level(self, name: str, signal_level: Level) -> Level:
+        """Return how much is said about a receiver of a signal of which *signal_level* is said."""
+        if signal_level is Level.OFF:
+            return signal_level
         if name not in self._receivers:
             self._receivers[name] = self._find_receiver_level(name)
         chosen, most = self._receivers[name]

@@ -1,23 +1,43 @@
-"""Spans, metrics and logs of one installation as one observer: each finds what the one before has left."""
+"""Spans, metrics and logs of one installation as one observer.
+
+A dispatch that nothing ails is put into words and waits in the :class:`~heliograph.telemetry.backlog.Backlog`.
+One that failed or was slow is spoken of at once: its exceptions cannot wait, and its log lines should not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext
 
 from heliograph.config import Level, Settings
-from heliograph.fanout.facts import Dispatch, ReceiverCall, Site
-from heliograph.fanout.observer import attempt
+from heliograph.fanout.facts import Dispatch, Site
+from heliograph.fanout.observer import attempt, refresh
 from heliograph.telemetry import semconv
+from heliograph.telemetry.api_spans import ApiSpans
+from heliograph.telemetry.backlog import Backlog
+from heliograph.telemetry.finished import Finished
+from heliograph.telemetry.late_spans import LateSpans
 from heliograph.telemetry.logs import ExceptionEvents, StructuredLogs, exception_signals
-from heliograph.telemetry.metrics import MetricsObserver
+from heliograph.telemetry.metrics import Instruments, Metrics
+from heliograph.telemetry.plans import SignalPlan
 from heliograph.telemetry.policy import Worth
-from heliograph.telemetry.spans import SpanObserver, current_context_of
+from heliograph.telemetry.roll_up import RollUps
+from heliograph.telemetry.sdk import (
+    SPAN_KEY,
+    FirstProcessor,
+    context_variable,
+    global_meter_provider,
+    global_tracer_provider,
+    put_first,
+    sdk_tracer,
+)
 
 __all__ = ["Telemetry"]
 
@@ -41,6 +61,8 @@ class Telemetry:
         ConfigurationError: If an environment variable has a value that cannot be used.
     """
 
+    unfailing = True
+
     def __init__(
         self,
         system: str,
@@ -52,23 +74,26 @@ class Telemetry:
         logger: Any = None,
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        as_span_events, as_log_events = exception_signals()
+        self._record_exceptions, as_log_events = exception_signals()
         self.system = system
         self.worth = Worth(settings)
         self._ready = ready
-        self._spans = SpanObserver(
-            trace.get_tracer(semconv.SCOPE, _version(), tracer_provider),
-            self.worth,
-            record_exceptions=as_span_events,
-            provider=lambda: tracer_provider or trace.get_tracer_provider(),
-        )
-        self._metrics = MetricsObserver(
-            metrics.get_meter(semconv.SCOPE, _version(), meter_provider), self.worth, current_context_of
-        )
-        self._logs: list[StructuredLogs | ExceptionEvents] = [StructuredLogs(self.worth, current_context_of, logger)]
+        self._tracer_provider = tracer_provider
+        self._meter_provider = meter_provider
+        self._signals: dict[str, SignalPlan] = {}
+        self._roll_ups = RollUps(settings.budget, self._emit_rolled_up)
+        self._backlog = Backlog(self._say_quietly, self._roll_ups.close_orphans)
+        self._structured = StructuredLogs(logger)
+        self._logs: list[StructuredLogs | ExceptionEvents] = [self._structured]
         if as_log_events:
-            otel_logger = _logs.get_logger(semconv.SCOPE, _version(), logger_provider)
-            self._logs.append(ExceptionEvents(otel_logger, self.worth, current_context_of))
+            self._logs.append(ExceptionEvents(_logs.get_logger(semconv.SCOPE, _version(), logger_provider)))
+        self._with_sender = semconv.SENDER_NAME in settings.extra_attributes
+        self._metrics: Metrics | None = None
+        self._spans: LateSpans | ApiSpans | None = None
+        self._first: dict[int, Callable[[], None]] = {}
+        self._instruments: Instruments | None = None
+        self._providers: tuple[Any, Any] = (None, None)
+        self._set_up()
 
     def interested(self, site: Site) -> bool:
         """Return whether anything is said about a signal."""
@@ -76,31 +101,130 @@ class Telemetry:
 
     def awake(self) -> bool:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
-        return self._ready() and not _is_suppressed()
-
-    def enter(self, call: ReceiverCall) -> tuple[Any, Context] | None:
-        """Make the receiver's span current."""
-        return self._spans.enter(call)
-
-    def leave(self, call: ReceiverCall, entered: tuple[Any, Context] | None) -> None:
-        """Make current again what was before."""
-        self._spans.leave(call, entered)
+        if not self._ready():
+            return False
+        if self._find_providers() != self._providers:
+            self._set_up()
+        is_heard = self._metrics is not None or self._structured.is_heard
+        if not is_heard and self._spans is None:
+            return False
+        current = self._context()
+        return not current or not (
+            any(current.get(key) for key in _SUPPRESSED) or (not is_heard and self._is_unsampled(current))
+        )
 
     def finished(self, dispatch: Dispatch) -> None:
-        """Say what is worth saying; where one way of saying it fails, the others go on."""
-        untraced = attempt(self._spans.finished, dispatch)
-        attempt(self._metrics.finished, dispatch, untraced)
-        for logs in self._logs:
-            attempt(logs.finished, dispatch)
+        """Say what is worth saying about *dispatch*, at once or later."""
+        signal = self._signal_of(dispatch.site)
+        opened = dispatch.inside
+        if opened is None and self._spans is not None:
+            opened = self._spans.open(dispatch)
+        ended = dispatch.ended or 0
+        special = bool(dispatch.faults) or dispatch.failed or ended - dispatch.began >= self.worth.slow
+        if not special and signal.is_quiet and self._metrics is None and not (opened and opened.asked_for):
+            return
+        finished = Finished(dispatch, signal)
+        if special or self._immediate:
+            with self._backlog.saying:
+                self._say(finished, dispatch.errors)
+            for logs in self._logs:
+                attempt(logs.write, finished)
+        else:
+            self._backlog.put(finished)
+        if opened is not None:
+            opened.let_go()
+        if not self._is_current():
+            self._set_up()
 
     def flush(self) -> None:
-        """Say what is still held back."""
-        attempt(self._spans.flush)
+        """Say all that waits."""
+        self._backlog.say_all()
+        self._roll_ups.close_all()
+
+    def close(self) -> None:
+        """Say all that waits, and let go of the providers."""
+        self._backlog.close()
+        self._roll_ups.close_all()
+        for take_out in self._first.values():
+            take_out()
+        if self._instruments is not None:
+            self._instruments.before_collection.remove(self._backlog.say_all)
+
+    def _set_up(self) -> None:
+        """Choose how to speak to the providers there are now."""
+        tracer_provider, meter_provider = self._providers = self._find_providers()
+        self._choose_spans(tracer_provider)
+        if meter_provider is not None and self._instruments is None and not isinstance(meter_provider, NoOpMeterProvider):
+            self._instruments = Instruments.of(meter_provider, semconv.SCOPE, _version())
+            self._instruments.before_collection.append(self._backlog.say_all)
+            self._metrics = Metrics(self._instruments, with_sender=self._with_sender)
+        self.enter = None if self._spans is None else self._spans.enter
+        self.leave = None if self._spans is None else self._spans.leave
+        refresh(self)
+
+    def _find_providers(self) -> tuple[Any, Any]:
+        return self._tracer_provider or global_tracer_provider(), self._meter_provider or global_meter_provider()
+
+    def _choose_spans(self, provider: trace.TracerProvider | None) -> None:
+        self._spans, self._immediate, self._is_current, self._context = None, False, _true, otel_context.get_current
+        if provider is None:
+            return
+        tracer = provider.get_tracer(semconv.SCOPE, _version())
+        if isinstance(tracer, NoOpTracer):
+            return
+        self._listen_to(provider)
+        known, variable = sdk_tracer(provider, semconv.SCOPE, _version()), context_variable()
+        arguments = {"roll_up": self._roll_up, "record_exceptions": self._record_exceptions}
+        if known is not None and variable is not None:
+            self._spans = LateSpans(known, variable, self._signal_of, **arguments)
+            self._immediate, self._is_current, self._context = known.immediate, known.is_current, variable.get
+        else:
+            self._spans, self._immediate = ApiSpans(tracer, self._signal_of, **arguments), True
+
+    def _listen_to(self, provider: Any) -> None:
+        """Hear of flushes before anybody else, and of the ends of spans under which something was rolled up."""
+        if id(provider) not in self._first:
+            processor = FirstProcessor(self.flush, self._span_ended)
+            self._first[id(provider)] = put_first(provider, processor)
+
+    def _signal_of(self, site: Site) -> SignalPlan:
+        plan = self._signals.get(site.name)
+        if plan is None:
+            plan = self._signals[site.name] = SignalPlan(site, self.worth)
+        return plan
+
+    def _say_quietly(self, finished: Finished) -> None:
+        self._say(finished, {})
+
+    def _say(self, finished: Finished, errors: Mapping[int, BaseException]) -> None:
+        if finished.inside is not None:
+            finished.untraced = attempt(finished.inside.maker.export, finished, errors)
+        if self._metrics is not None and self._instruments is not None:
+            attempt(self._metrics.record, finished)
+            if finished.untraced is not None:
+                self._instruments.untraced[finished.signal.system, finished.signal.name, finished.untraced] += 1
+
+    def _roll_up(self, finished: Finished, outer: Context) -> str | None:
+        return self._roll_ups.take(finished, outer, special=finished.special)
+
+    def _emit_rolled_up(self, rolled_up: RolledUp) -> None:
+        attempt(rolled_up.first.inside.maker.export_rolled_up, rolled_up)
+
+    def _span_ended(self, span: SpanContext) -> None:
+        if self._roll_ups.is_open(span):
+            with self._backlog.saying:
+                self._roll_ups.ended(span)
+
+    def _is_unsampled(self, current: Context) -> bool:
+        span = current.get(SPAN_KEY)
+        if type(span) is not NonRecordingSpan or not isinstance(self._spans, LateSpans):
+            return False
+        context = span.get_span_context()
+        return context.is_valid and not context.trace_flags.sampled and self._spans.tracer.follows_parent
 
 
-def _is_suppressed() -> bool:
-    current = otel_context.get_current()
-    return any(current.get(key) for key in _SUPPRESSED)
+def _true() -> bool:
+    return True
 
 
 def _version() -> str:

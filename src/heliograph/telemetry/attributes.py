@@ -1,0 +1,59 @@
+"""Attributes of dispatch spans, from the facts in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.util.types import AttributeValue
+
+from heliograph.telemetry import semconv
+from heliograph.telemetry.finished import Finished
+
+if TYPE_CHECKING:
+    from heliograph.telemetry.roll_up import RolledUp
+
+__all__ = ["Attributes", "dispatch_attributes", "outcome_attributes", "rolled_up_attributes"]
+
+Attributes = dict[str, AttributeValue]
+
+
+def dispatch_attributes(dispatch: Finished) -> Attributes:
+    """Return the attributes that a dispatch has from its start."""
+    attributes: Attributes = {
+        **dispatch.signal.attributes,
+        semconv.OPERATION_NAME: dispatch.operation,
+        semconv.ERROR_POLICY: dispatch.policy,
+    }
+    if dispatch.sender:
+        attributes[semconv.SENDER_NAME] = dispatch.sender
+    if dispatch.receivers is not None:
+        attributes[semconv.RECEIVER_COUNT] = len(dispatch.receivers)
+    if dispatch.depth:
+        attributes[semconv.DEPTH] = dispatch.depth
+    if semconv.ARGUMENT_NAMES in dispatch.signal.worth.settings.extra_attributes:
+        attributes[semconv.ARGUMENT_NAMES] = dispatch.argument_names
+    return attributes
+
+
+def outcome_attributes(dispatch: Finished) -> Attributes:
+    """Return the attributes that say what came of a dispatch."""
+    attributes: Attributes = {}
+    if dispatch.failures:
+        attributes[semconv.RECEIVER_FAILED_COUNT] = len(dispatch.failures)
+    if skipped := dispatch.skipped:
+        attributes[semconv.RECEIVER_SKIPPED] = skipped
+    if dispatch.error is not None:
+        attributes[semconv.ERROR_TYPE] = dispatch.error.type
+    return attributes
+
+
+def rolled_up_attributes(rolled_up: RolledUp) -> Attributes:
+    """Return the attributes that say what a roll-up stands for."""
+    attributes: Attributes = {
+        semconv.ROLLED_UP_COUNT: rolled_up.count,
+        semconv.ROLLED_UP_DURATION: rolled_up.duration,
+        semconv.ROLLED_UP_WORST: rolled_up.worst,
+    }
+    if rolled_up.failed_count:
+        attributes[semconv.RECEIVER_FAILED_COUNT] = rolled_up.failed_count
+    return attributes

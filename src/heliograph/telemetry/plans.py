@@ -1,0 +1,89 @@
+"""What all dispatches of one signal have in common, decided once: levels, names, attributes."""
+
+from __future__ import annotations
+
+from opentelemetry.util.types import AttributeValue
+
+from heliograph.config import Level
+from heliograph.fanout.describe import Described, described
+from heliograph.fanout.facts import Dispatch, Mode, Receiver, Site
+from heliograph.telemetry import semconv
+from heliograph.telemetry.policy import Worth
+
+__all__ = ["ReceiverPlan", "SignalPlan"]
+
+Attributes = dict[str, AttributeValue]
+
+
+class ReceiverPlan:
+    """What is said about one receiver of one signal.
+
+    Attributes:
+        level: How much is said.
+        span_name: The name of its spans.
+        span_attributes: The attributes that all of its spans have.
+        metric_attributes: Those of its measurements.
+    """
+
+    __slots__ = ("encoded", "level", "metric_attributes", "name", "span_attributes", "span_name")
+
+    def __init__(self, signal: SignalPlan, receiver: Described, mode: Mode) -> None:
+        self.level: Level = signal.worth.receiver_level(receiver.name, signal.level)
+        self.name: str = receiver.name
+        self.span_name: str = semconv.receiver_span_name(receiver.name)
+        self.metric_attributes: Attributes = {
+            **signal.attributes,
+            semconv.FUNCTION_NAME: receiver.name,
+            semconv.RECEIVER_MODE: mode.value,
+        }
+        self.span_attributes: Attributes = {**self.metric_attributes, **signal.place_of(receiver)}
+        self.encoded: bytes | None = None
+
+
+class SignalPlan:
+    """What is said about one signal.
+
+    Attributes:
+        worth: Decides it.
+        level: How much is said.
+        is_quiet: Whether there is nothing to say of a dispatch that neither failed nor was slow, metrics apart.
+        attributes: The attributes that all that is said has.
+    """
+
+    __slots__ = ("_concurrent", "_plain", "attributes", "is_quiet", "level", "name", "system", "worth")
+
+    def __init__(self, site: Site, worth: Worth) -> None:
+        self.worth: Worth = worth
+        self.system: str = site.system
+        self.name: str = site.name
+        self.level: Level = worth.signal_level(site)
+        self.is_quiet: bool = self.level <= Level.SLOW and not worth.settings.levels
+        self.attributes: Attributes = {semconv.SYSTEM_NAME: site.system, semconv.SIGNAL_NAME: site.name}
+        self._plain: dict[str, ReceiverPlan] = {}  # by name: there are fewer names than functions
+        self._concurrent: dict[str, ReceiverPlan] = {}
+
+    def plans(self, dispatch: Dispatch) -> list[ReceiverPlan]:
+        """Return the plans of all receivers of a dispatch, by position."""
+        receivers, first = dispatch.receivers or (), dispatch.first_async
+        plans = [self._plain.get(described(one).name) or self._learn(one, Mode.SYNC) for one in receivers[:first]]
+        plans += [self._concurrent.get(described(one).name) or self._learn(one, Mode.ASYNC) for one in receivers[first:]]
+        return plans
+
+    def plan(self, dispatch: Dispatch, position: int) -> ReceiverPlan:
+        """Return the plan of the receiver at *position*."""
+        receiver = (dispatch.receivers or ())[position]
+        if position < dispatch.first_async:
+            return self._plain.get(described(receiver).name) or self._learn(receiver, Mode.SYNC)
+        return self._concurrent.get(described(receiver).name) or self._learn(receiver, Mode.ASYNC)
+
+    def _learn(self, receiver: Receiver, mode: Mode) -> ReceiverPlan:
+        description = described(receiver)
+        plans = self._plain if mode is Mode.SYNC else self._concurrent
+        return plans.setdefault(description.name, ReceiverPlan(self, description, mode))
+
+    def place_of(self, receiver: Described) -> Attributes:
+        """Return the attributes that say where a receiver is defined, those that were asked for."""
+        path, line = receiver.location or (None, None)
+        found: dict[str, AttributeValue | None] = {semconv.FILE_PATH: path, semconv.LINE_NUMBER: line}
+        wanted = self.worth.settings.extra_attributes
+        return {name: value for name, value in found.items() if value is not None and name in wanted}

@@ -1,0 +1,124 @@
+"""Roll-up: beyond a budget, the dispatches of one signal under one parent span become one span.
+
+A roll-up's span is made when its parent has ended. Failed and slow dispatches have a budget to themselves, so
+that a thousand healthy ones do not hide them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+from heliograph.telemetry import semconv
+from heliograph.telemetry.finished import Finished
+
+__all__ = ["RolledUp", "RollUps"]
+
+_OPEN_PARENTS = 1024  # spans under which dispatches are counted at the same time; the oldest is closed first
+_SIGNALS_PER_PARENT = 256
+
+Key = tuple[int, int]
+
+
+class RolledUp:
+    """The dispatches of one signal under one parent span: how many there were, and those beyond the budget as one.
+
+    Attributes:
+        parent: A context in which the parent span is current.
+        first: The first dispatch that was rolled up.
+        count: How many were.
+        duration: How long they took together, in seconds.
+        worst: How long the longest took, in seconds.
+        failed_count: How many receivers failed in them.
+        end: When the last of them ended, in nanoseconds since the epoch.
+    """
+
+    __slots__ = ("count", "duration", "end", "failed_count", "first", "parent", "seen", "seen_special", "worst")
+
+    first: Finished
+
+    def __init__(self, parent: Context) -> None:
+        self.parent = parent
+        self.seen = self.seen_special = self.count = self.failed_count = self.end = 0
+        self.duration = self.worst = 0.0
+
+    def add(self, dispatch: Finished) -> None:
+        """Take a dispatch in."""
+        if not self.count:
+            self.first = dispatch
+        self.count += 1
+        self.failed_count += len(dispatch.failures)
+        self.duration += dispatch.duration
+        self.worst = max(self.worst, dispatch.duration)
+        self.end = max(self.end, dispatch.at(dispatch.ended))
+
+
+class RollUps:
+    """Counts dispatches per signal and parent span, and rolls up those beyond the budget.
+
+    Args:
+        budget: How many dispatches of a signal have spans of their own under one parent.
+        emit: Makes the span of a roll-up.
+    """
+
+    def __init__(self, budget: int, emit: Callable[[RolledUp], None]) -> None:
+        self._budget = budget
+        self._emit = emit
+        self._open: OrderedDict[Key, dict[str, RolledUp]] = OrderedDict()
+
+    def take(self, dispatch: Finished, outer: Context, *, special: bool) -> str | None:
+        """Count *dispatch*; return why it shall have no spans of its own, or None when it shall."""
+        parent = trace.get_current_span(outer).get_span_context()
+        if not parent.is_valid:
+            return None  # a trace of its own, which the sampler decides about
+        counts = self._counts_under(parent)
+        mine = counts.get(dispatch.signal.name)
+        if mine is None:
+            if len(counts) >= _SIGNALS_PER_PARENT:
+                return semconv.BUDGET
+            mine = counts[dispatch.signal.name] = RolledUp(outer)
+        if special:
+            mine.seen_special += 1
+        else:
+            mine.seen += 1
+        if (mine.seen_special if special else mine.seen) <= self._budget:
+            return None
+        mine.add(dispatch)
+        return semconv.ROLLED_UP
+
+    def is_open(self, span: SpanContext) -> bool:
+        """Return whether anything was counted under *span*."""
+        return bool(self._open) and (span.trace_id, span.span_id) in self._open
+
+    def ended(self, span: SpanContext) -> None:
+        """Make the spans of what was rolled up under *span*, which has ended."""
+        self._close(self._open.pop((span.trace_id, span.span_id), {}))
+
+    def close_all(self) -> None:
+        """Make the spans of all that is rolled up."""
+        while self._open:
+            self._close(self._open.popitem(last=False)[1])
+
+    def close_orphans(self) -> None:
+        """Make the spans of what was rolled up under spans that ended before anything was counted under them."""
+        for key, counts in list(self._open.items()):
+            parents = [trace.get_current_span(one.parent) for one in counts.values()]
+            # One that never records, such as a remote one, does not tell when it ends.
+            if not any(parent.is_recording() or isinstance(parent, NonRecordingSpan) for parent in parents):
+                self._close(self._open.pop(key, {}))
+
+    def _close(self, counts: dict[str, RolledUp]) -> None:
+        for rolled_up in list(counts.values()):
+            if rolled_up.count:
+                self._emit(rolled_up)
+        counts.clear()
+
+    def _counts_under(self, parent: SpanContext) -> dict[str, RolledUp]:
+        key = (parent.trace_id, parent.span_id)
+        if key not in self._open and len(self._open) >= _OPEN_PARENTS:
+            self._close(self._open.popitem(last=False)[1])
+        return self._open.setdefault(key, {})
