@@ -7,6 +7,7 @@ Times are integers in nanoseconds: ``began`` and ``ended`` on the monotonic cloc
 from __future__ import annotations
 
 import enum
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,10 @@ class Site:
 
     def find_name(self) -> bool:
         """Look for the name; return whether it is known now."""
-        name = self._library.name_of(self._signal())
+        try:
+            name = self._library.name_of(self._signal())
+        except Exception:  # modules hold all kinds of things, and a name is never worth an error
+            return False
         if name is not None:
             self.name, self.named = name, True
         return self.named
@@ -136,7 +140,6 @@ class ReceiverCall:
     """One receiver run by one dispatch.
 
     Attributes:
-        dispatch: The dispatch that called it.
         receiver: The connected callable itself.
         mode: Whether it ran as a plain call or as a coroutine.
         began: When it was called; an async receiver begins with its first step.
@@ -147,10 +150,10 @@ class ReceiverCall:
         span: A handle left by the observer that stands inside the call, for those told later.
     """
 
-    __slots__ = ("began", "dispatch", "ended", "error", "mode", "outcome", "receiver", "span")
+    __slots__ = ("_dispatch", "began", "ended", "error", "mode", "outcome", "receiver", "span")
 
     def __init__(self, dispatch: Dispatch, receiver: Receiver, mode: Mode, began: int) -> None:
-        self.dispatch: Dispatch = dispatch
+        self._dispatch = dispatch.reference
         self.receiver: Receiver = receiver
         self.mode: Mode = mode
         self.began: int = began
@@ -158,6 +161,18 @@ class ReceiverCall:
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self.span: Any = None
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """The dispatch that called it, for as long as anything holds that.
+
+        Raises:
+            ReferenceError: If nothing does any more: keep the dispatch, not its calls.
+        """
+        dispatch = self._dispatch()
+        if dispatch is None:
+            raise ReferenceError("the dispatch of this call is gone; keep the dispatch, which keeps its calls")
+        return dispatch
 
     @property
     def duration(self) -> float:
@@ -186,9 +201,14 @@ class Dispatch:
         depth: How many dispatches enclose this one.
         started_at: When it started, since the epoch.
         began, ended, outcome, error, span: As for :class:`ReceiverCall`.
+        reference: A weak reference to the dispatch.
     """
 
+    # A call refers to its dispatch weakly: in a cycle, receivers would outlive the send until the garbage
+    # collector comes, and one that was to die right after it would be called again by the next.
     __slots__ = (
+        "__weakref__",
+        "_outer_dispatch",
         "argument_names",
         "began",
         "calls",
@@ -200,6 +220,7 @@ class Dispatch:
         "outer",
         "policy",
         "receivers",
+        "reference",
         "sender",
         "site",
         "span",
@@ -223,8 +244,10 @@ class Dispatch:
         self.receivers: Sequence[Receiver] | None = receivers
         self.argument_names: tuple[str, ...] = tuple(argument_names)
         self.calls: list[ReceiverCall] = []
+        self.reference: weakref.ref[Dispatch] = weakref.ref(self)
         self.outer: ReceiverCall | None = outer
-        self.depth: int = 0 if outer is None else outer.dispatch.depth + 1
+        self._outer_dispatch = None if outer is None else outer.dispatch
+        self.depth: int = 0 if self._outer_dispatch is None else self._outer_dispatch.depth + 1
         self.ended: int | None = None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None

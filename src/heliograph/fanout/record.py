@@ -21,7 +21,7 @@ Entered = tuple[Token[ReceiverCall | None], list[object]]
 class Recorder:
     """Records one dispatch. Observers that come or go while it runs change nothing for it."""
 
-    __slots__ = ("_inside", "_observers", "_undelivered", "dispatch")
+    __slots__ = ("_inside", "_observers", "_open", "_undelivered", "dispatch")
 
     def __init__(
         self,
@@ -33,10 +33,21 @@ class Recorder:
         argument_names: Iterable[str],
     ) -> None:
         site, (self._observers, self._inside) = watched
+        self._open = 0
         self._undelivered = [True]
         self.dispatch = Dispatch(site, sender, operation, policy, receivers, argument_names, _enclosing_call())
         self.dispatch.started_at = time_ns()
         self.dispatch.began = perf_counter_ns()
+
+    def open(self) -> None:
+        """Note that more calls may begin even if the dispatch ends, until :meth:`close`."""
+        self._open += 1
+
+    def close(self) -> None:
+        """Note that none will."""
+        self._open -= 1
+        if self.dispatch.ended is not None:
+            self._deliver()
 
     def begin(self, receiver: Receiver, mode: Mode) -> ReceiverCall:
         """Note that *receiver* begins now."""
@@ -68,7 +79,7 @@ class Recorder:
         self._deliver()
 
     def _deliver(self) -> None:
-        if any(call.ended is None for call in self.dispatch.calls):
+        if self._open or any(call.ended is None for call in self.dispatch.calls):
             return
         try:
             # Calls end on several threads under asend; pop is atomic, so exactly one of them delivers.
@@ -83,6 +94,12 @@ class Unrecorded:
     """Takes the place of a recorder where nobody observes."""
 
     __slots__ = ()
+
+    def open(self) -> None:
+        """Note nothing."""
+
+    def close(self) -> None:
+        """Note nothing."""
 
     def begin(self, receiver: Receiver, mode: Mode) -> Any:
         """Note nothing."""

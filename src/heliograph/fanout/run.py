@@ -41,9 +41,9 @@ NOBODY: Live = ((), ())
 """What ``Dialect.live`` returns when a signal is known to have no receivers: the send ends at once."""
 
 
-async def gather(*awaitables: Awaitable[Any]) -> Sequence[Any]:
-    """Run *awaitables* concurrently, each in a context of its own."""
-    return await asyncio.gather(*awaitables)
+def gather(*awaitables: Awaitable[Any]) -> Awaitable[Sequence[Any]]:
+    """Run *awaitables* concurrently, each in a context of its own. All are tasks when this returns, and end as such."""
+    return asyncio.gather(*awaitables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,23 +224,27 @@ def _call_plain(
     """Both loops of ``send`` as one, for the thread to which ``asend`` hands plain receivers: the hop outweighs them."""
     captured: Any = policy.captured
     responses: Responses = []
-    for receiver in receivers:
-        call = record.begin(receiver, Mode.SYNC)
-        entered = record.enter(call)
-        try:
-            response = receiver(signal=signal, sender=sender, **named)
-        except captured as error:
-            record.end(call, error)
-            dialect.report_captured(signal, receiver, error)
-            response = error
-        except BaseException as error:
-            record.end(call, error)
-            raise
-        else:
-            record.end(call)
-        finally:
-            record.leave(call, entered)
-        responses.append((receiver, response))
+    record.open()  # the thread goes on when whoever waits for it is cancelled
+    try:
+        for receiver in receivers:
+            call = record.begin(receiver, Mode.SYNC)
+            entered = record.enter(call)
+            try:
+                response = receiver(signal=signal, sender=sender, **named)
+            except captured as error:
+                record.end(call, error)
+                dialect.report_captured(signal, receiver, error)
+                response = error
+            except BaseException as error:
+                record.end(call, error)
+                raise
+            else:
+                record.end(call)
+            finally:
+                record.leave(call, entered)
+            responses.append((receiver, response))
+    finally:
+        record.close()
     return responses
 
 
@@ -280,7 +284,9 @@ def _awaitables(
         except BaseException as error:
             record.end(record.begin(receiver, Mode.ASYNC), error)
             raise
-        return awaitable if record is UNRECORDED else _Observed(record, receiver, awaitable)
+        if record is UNRECORDED or not hasattr(awaitable, "__await__"):  # what cannot be awaited fails as it would
+            return awaitable
+        return _Observed(record, receiver, awaitable)
 
     async def capture(receiver: Receiver) -> Any:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,8 @@ ContextOf = Callable[[Dispatch | ReceiverCall], Context | None]
 class StructuredLogs:
     """Writes a structlog event for each receiver that failed or was slow.
 
-    structlog is used as the application has configured it; this library never configures it.
+    structlog is used as the application has configured it; this library never configures it. Where nobody
+    has, events go to standard error: standard output is the program's own.
 
     Args:
         worth: Decides what is slow and what is left out.
@@ -40,7 +42,15 @@ class StructuredLogs:
     def __init__(self, worth: Worth, context_of: ContextOf, logger: Any = None) -> None:
         self._worth = worth
         self._context_of = context_of
-        self._logger = structlog.get_logger(semconv.SCOPE) if logger is None else logger
+        self._given = logger
+
+    @property
+    def _logger(self) -> Any:
+        if self._given is not None:
+            return self._given
+        if structlog.is_configured():  # asked each time: applications configure it when they please
+            return structlog.get_logger(semconv.SCOPE)
+        return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
     def finished(self, dispatch: Dispatch) -> None:
         """Write what is to be said about the calls of *dispatch*."""

@@ -7,7 +7,7 @@ log line, the receiver itself. So a quiet level leaves no orphans, and costs no 
 
 from __future__ import annotations
 
-import logging
+import atexit
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,12 +22,11 @@ from opentelemetry.util.types import AttributeValue
 from heliograph.config import Level
 from heliograph.fanout import describe
 from heliograph.fanout.facts import Dispatch, ReceiverCall
+from heliograph.fanout.observer import attempt
 from heliograph.telemetry import semconv
 from heliograph.telemetry.policy import Worth
 
 __all__ = ["DeferredSpan", "SpanObserver", "current_context_of"]
-
-logger = logging.getLogger("heliograph")
 
 Attributes = dict[str, AttributeValue]
 
@@ -45,13 +44,15 @@ class DeferredSpan(Span):
         outer: The context in which the fact began.
     """
 
-    __slots__ = ("_real", "_start", "context", "ended", "outer", "rolled_up")
+    __slots__ = ("_real", "_start", "context", "ended", "home", "homes", "outer", "rolled_up")
 
     def __init__(self, start: Callable[[Context], Span], outer: Context) -> None:
         self._start = start
         self._real: Span | None = None
         self.outer = outer
-        self.context = trace.set_span_in_context(self, outer)
+        self.home = trace.set_span_in_context(self, outer)  # the context in which it is current
+        self.homes = [self.home]  # all contexts in which it is current, and which may be restored after its end
+        self.context = self.home  # the one to go on in: the receiver may have attached another when it last waited
         self.ended = False
         self.rolled_up: dict[str, _RolledUp] = {}
 
@@ -64,13 +65,15 @@ class DeferredSpan(Span):
     def real(self) -> Span:
         """The real span, started now unless it was before."""
         if self._real is None:
-            try:
-                self._real = self._start(self.outer)
-            except Exception:
-                # A sampler or a processor failed. Who runs in this context must not notice: they get the parent.
-                logger.exception("Starting a span failed; its parent takes its place.")
-                self._real = NonRecordingSpan(trace.get_current_span(self.outer).get_span_context())
+            # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
+            self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
         return self._real
+
+    def let_go(self) -> None:
+        """Let go of the fact, which is over: who asks for the span only now gets the parent's in its place."""
+        self._start = _parent_of
+        self.home = self.context = self.outer
+        self.homes = []
 
     def finish(self, end_time: int) -> None:
         """End the real span, unless the receiver has ended it itself."""
@@ -115,6 +118,10 @@ class DeferredSpan(Span):
         self.real.record_exception(exception, attributes, timestamp, escaped)
 
 
+def _parent_of(outer: Context) -> Span:
+    return NonRecordingSpan(trace.get_current_span(outer).get_span_context())
+
+
 class SpanObserver:
     """Makes the spans of one provider.
 
@@ -132,30 +139,41 @@ class SpanObserver:
         self._extra = worth.settings.extra_attributes
         self._roll_ups = _RollUps(worth.settings.budget, self._emit_rolled_up, provider)
 
-    def enter(self, call: ReceiverCall) -> tuple[Any, Context] | None:
+    def enter(self, call: ReceiverCall) -> Any:
         """Make the call's span current; or what the receiver had made current when it last stopped to wait."""
         if call.span is None:
             if self._worth.call_level(call) is Level.OFF:
                 return None
             call.span = self._deferred(call)
-        return otel_context.attach(call.span.context), call.span.context
+        return otel_context.attach(call.span.context)
 
-    def leave(self, call: ReceiverCall, entered: tuple[Any, Context] | None) -> None:
+    def leave(self, call: ReceiverCall, token: Any) -> None:
         """Make current again what was before, but for what the receiver leaves attached for good."""
-        if entered is None:
+        if token is None:
             return
-        token, ours = entered
         current = otel_context.get_current()
-        if current is ours:
-            otel_context.detach(token)
-        elif call.ended is None:
+        if call.ended is None:
             call.span.context = current
             otel_context.detach(token)
+        elif current is call.span.home:
+            otel_context.detach(token)
         else:
-            self._leave_attached(call.span, ours, current)
+            self._leave_attached(call.span, current)
 
     def finished(self, dispatch: Dispatch) -> str | None:
         """Start and end the spans that *dispatch* is worth; return why it has none, if so."""
+        try:
+            return self._finish(dispatch)
+        finally:
+            for fact in (dispatch, *dispatch.calls):
+                if fact.span is not None:
+                    fact.span.let_go()
+
+    def flush(self) -> None:
+        """Start and end the spans of all open roll-ups."""
+        self._roll_ups.close_all()
+
+    def _finish(self, dispatch: Dispatch) -> str | None:
         level = self._worth.dispatch_level(dispatch)
         spoken = [call for call in dispatch.calls if self._is_worth(call)]
         asked_for = any(call.span is not None and call.span.started for call in spoken)
@@ -169,13 +187,9 @@ class SpanObserver:
                 return reason
         span.real  # parents first  # noqa: B018
         for call in spoken:
-            self._finish_call(call)
-        self._finish_dispatch(dispatch, span)
+            attempt(self._finish_call, call)
+        attempt(self._finish_dispatch, dispatch, span)
         return None
-
-    def flush(self) -> None:
-        """Start and end the spans of all open roll-ups."""
-        self._roll_ups.close_all()
 
     def _is_worth(self, call: ReceiverCall) -> bool:
         level = self._worth.call_level(call)
@@ -201,16 +215,19 @@ class SpanObserver:
 
         return DeferredSpan(start, otel_context.get_current())
 
-    def _leave_attached(self, span: DeferredSpan, ours: Context, current: Context) -> None:
+    def _leave_attached(self, span: DeferredSpan, current: Context) -> None:
         """The receiver ended with another context attached, or detached one that it had not attached itself.
 
         What it did stays done. Our span has ended, so it may not be current in what stays, nor become
         current again when what stays is detached: the context that we attached turns into the outer one.
         """
-        dict.clear(ours)
-        dict.update(ours, span.outer)
+        outer_span = trace.get_current_span(span.outer)
+        for home in span.homes:
+            dict.clear(home)
+            dict.update(home, span.outer)
+        if isinstance(outer_span, DeferredSpan):
+            outer_span.homes += span.homes  # until that one ends too
         if trace.get_current_span(current) is span:
-            outer_span = trace.get_current_span(span.outer)
             otel_context.attach(trace.set_span_in_context(outer_span, current))
 
     def _start_dispatch(self, dispatch: Dispatch, outer: Context) -> Span:
@@ -247,8 +264,14 @@ class SpanObserver:
             call.span.set_attribute(semconv.ERROR_TYPE, describe.error_type(call.error))
             call.span.set_status(StatusCode.ERROR)
             if self._record_exceptions:
-                call.span.record_exception(call.error, timestamp=end_time)
+                self._record_exception(call.span, call.error, end_time)
         call.span.finish(end_time)
+
+    def _record_exception(self, span: Span, error: BaseException, timestamp: int) -> None:
+        try:
+            span.record_exception(error, timestamp=timestamp)
+        except Exception:  # an exception's __str__ is other people's code
+            span.add_event("exception", {semconv.EXCEPTION_TYPE: describe.error_type(error)}, timestamp)
 
     def _finish_dispatch(self, dispatch: Dispatch, span: DeferredSpan) -> None:
         if dispatch.failed_count:
@@ -389,7 +412,7 @@ class _RollUps:
     def _close(self, counts: dict[str, _RolledUp]) -> None:
         for rolled_up in list(counts.values()):
             if rolled_up.count:
-                self._emit(rolled_up)
+                attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
         counts.clear()
 
     def _counts_under(self, parent: Span) -> dict[str, _RolledUp]:
@@ -405,6 +428,8 @@ class _RollUps:
             return
         self._told_by = provider
         provider.add_span_processor(_EndListener(self))
+        # Registered after the provider's own, so it runs before: while somebody still exports.
+        atexit.register(self.close_all)
 
 
 class _EndListener(SpanProcessor):

@@ -8,7 +8,6 @@ from typing import Any
 
 from opentelemetry import _logs, metrics, trace
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from heliograph.config import Level, Settings
 from heliograph.fanout.facts import Dispatch, ReceiverCall, Site
@@ -78,11 +77,11 @@ class Telemetry:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
         return self._ready() and not _is_suppressed()
 
-    def enter(self, call: ReceiverCall) -> tuple[Any, Context] | None:
+    def enter(self, call: ReceiverCall) -> Any:
         """Make the receiver's span current."""
         return self._spans.enter(call)
 
-    def leave(self, call: ReceiverCall, entered: tuple[Any, Context] | None) -> None:
+    def leave(self, call: ReceiverCall, entered: Any) -> None:
         """Make current again what was before."""
         self._spans.leave(call, entered)
 
