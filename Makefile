@@ -11,6 +11,7 @@ VENV := .venv
 VENV42 := .venv-django42
 VENV61 := .venv-django61
 FLOORS := .venv-floors
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 
 PIP_FLAGS := --quiet --disable-pip-version-check
@@ -60,6 +61,11 @@ $(FLOORS)/.installed: pyproject.toml constraints/floors.txt | $(BIN)/python
 	@echo "Installing into $(FLOORS) ..."
 	@$(PYTHON) -m venv --without-pip $(FLOORS)
 	@$(call install,$(FLOORS),floors,test)
+
+$(BENCH)/.installed: pyproject.toml constraints/bench.txt | $(BIN)/python
+	@echo "Installing into $(BENCH) ..."
+	@$(PYTHON) -m venv --without-pip $(BENCH)
+	@$(call install,$(BENCH),bench,bench)
 
 # ------------------------------------------------------------------------------------------------------------------- goals
 
@@ -129,6 +135,14 @@ docs: $(VENV)/.installed ## Build the documentation into docs/_build, warnings a
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
+.PHONY: bench
+bench: $(BENCH)/.installed ## Measure what signals cost, here and elsewhere (ARGS=--quick: within a minute)
+	@$(BENCH)/bin/python -m benchmarks $(ARGS)
+
+.PHONY: bench-counts
+bench-counts: $(VENV)/.installed ## Count instructions and compare (ARGS=--update: make these the measure)
+	@$(BIN)/python -m benchmarks.counts $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/.installed ## Run the tests and show what they did not reach
 	@$(BIN)/coverage erase
@@ -146,6 +160,6 @@ constraints: $(VENV)/.installed ## Find newer versions of everything and pin the
 
 .PHONY: clean
 clean: ## Remove environments, caches and built files
-	@rm -rf $(VENV) $(VENV42) $(VENV61) $(FLOORS) docs/_build dist .coverage .coverage.* htmlcov
+	@rm -rf $(VENV) $(VENV42) $(VENV61) $(FLOORS) $(BENCH) docs/_build dist .coverage .coverage.* htmlcov
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -21,6 +21,7 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 from heliograph.adapters.adapter import Patches, Undo, replace
@@ -78,27 +79,28 @@ class DjangoAdapter:
     def _apply(self) -> list[Undo]:
         dispatcher = importlib.import_module("django.dispatch.dispatcher")
         signal_class = dispatcher.Signal
-        dialect = _dialect(dispatcher, self._names)
         known = _is_known_release()
+        dialect = _dialect(dispatcher, self._names) if known else _outer_dialect(self._names)
         return [
-            replace(signal_class, name, _stand_in(vars(signal_class)[name], policy, dialect, dispatcher, known))
+            replace(signal_class, name, _stand_in(name, vars(signal_class)[name], policy, dialect, known))
             for name, policy in OPERATIONS.items()
             if name in vars(signal_class)
         ]
 
 
-def _stand_in(original: Any, policy: Policy, dialect: Dialect, dispatcher: Any, known: bool) -> Callable[..., Any]:
-    name = original.__name__
-    stock = (
-        known and getattr(original, "__module__", "") == dispatcher.__name__ and not hasattr(original, "__wrapped__")
-    )
-    if stock:
+def _stand_in(name: str, original: Any, policy: Policy, dialect: Dialect, known: bool) -> Callable[..., Any]:
+    if known and _is_stock(original):
         made = (make_asend if name.startswith("a") else make_send)(name, policy, dialect)
         if name == "send" and _calls_from_a_comprehension():
             made = _one_frame_deeper(made)
     else:  # an unknown release, or a method that somebody else has wrapped: theirs is called, not done again
         made = (make_outer_asend if name.startswith("a") else make_outer_send)(name, policy, dialect, original)
     return functools.update_wrapper(made, original)
+
+
+def _is_stock(method: Any) -> bool:
+    own_module = getattr(method, "__module__", "") == "django.dispatch.dispatcher"
+    return isinstance(method, FunctionType) and own_module and not hasattr(method, "__wrapped__")
 
 
 def _is_known_release() -> bool:
@@ -132,6 +134,11 @@ def _dialect(dispatcher: Any, names: SignalNames) -> Dialect:
         parallel=shared_context or gather,
         overlapping=shared_context is None,
     )
+
+
+def _outer_dialect(names: SignalNames) -> Dialect:
+    """Return the dialect of a release whose inside is not known: nothing of it is looked at."""
+    return Dialect("django", names.name_of, lambda *_: None, lambda *_: NOBODY, lambda *_: None)
 
 
 def _uid_of(signal: Any, receiver: Receiver) -> str | None:

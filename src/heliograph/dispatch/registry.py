@@ -124,7 +124,7 @@ class Registry:
         with self._lock:
             self._connections, self._limited, self._snapshots = {}, Counter(), {}
             for connection in connections:
-                if connection.alive:
+                if connection.alive and connection.key not in self._connections:
                     self._insert(connection)
 
     def _snapshot(self, sender_id: Hashable) -> _Snapshot:
@@ -137,7 +137,8 @@ class Registry:
 
     def _insert(self, connection: Connection) -> None:
         self._connections[connection.key] = connection
-        self._limited[connection.key[1]] += connection.sender is not None
+        if connection.sender is not None:
+            self._limited[connection.key[1]] += 1
         self._snapshots = {}
 
     def _delete(self, key: Key) -> None:

@@ -7,7 +7,6 @@ and a property may query a database.
 from __future__ import annotations
 
 import functools
-import inspect
 import sys
 import types
 import weakref
@@ -17,6 +16,7 @@ from typing import Any
 __all__ = ["error_type", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
 
 _MAX_UNWRAPS = 32
+_CLASS_DICT = type.__dict__["__dict__"]
 _BUILTIN_CALLABLES = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
@@ -32,9 +32,9 @@ def receiver_name(receiver: Any, /) -> str:
 def receiver_location(receiver: Any, /) -> tuple[str, int] | None:
     """Return the file and line where *receiver*'s function begins, or None for what has no Python source."""
     function = unwrapped(receiver)
-    if not isinstance(function, (types.FunctionType, type)):
-        function = inspect.getattr_static(type(function), "__call__", None)
-    code = getattr(function, "__code__", None) if isinstance(function, types.FunctionType) else None
+    if not _is_a(function, types.FunctionType, type):
+        function = _attribute_of_class(type(function), "__call__")
+    code = function.__code__ if _is_a(function, types.FunctionType) else None
     return (code.co_filename, code.co_firstlineno) if code is not None else None
 
 
@@ -42,11 +42,11 @@ def sender_name(sender: Any, /) -> str | None:
     """Return the model label or class path of a sender, or None for no sender. Never anything of an instance."""
     if sender is None:
         return None
-    if isinstance(sender, types.ModuleType):
+    if _is_a(sender, types.ModuleType):
         return _text(vars(sender).get("__name__")) or "module"
-    if isinstance(sender, (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)):
+    if _is_a(sender, types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial):
         return receiver_name(sender)
-    cls = sender if issubclass(type(sender), type) else type(sender)
+    cls = sender if _is_a(sender, type) else type(sender)
     return _cached(_sender_names, cls, _class_label)
 
 
@@ -58,15 +58,20 @@ def error_type(error: BaseException, /) -> str:
 def unwrapped(receiver: Any, /) -> Any:
     """Return the function at the bottom of partials, bound methods and ``functools.wraps`` wrappers."""
     for _ in range(_MAX_UNWRAPS):  # a wrapper may wrap itself
-        if isinstance(receiver, functools.partial):
+        if _is_a(receiver, functools.partial):
             receiver = receiver.func
-        elif isinstance(receiver, types.MethodType):
+        elif _is_a(receiver, types.MethodType):
             receiver = receiver.__func__
-        elif isinstance(receiver, types.FunctionType) and "__wrapped__" in receiver.__dict__:
+        elif _is_a(receiver, types.FunctionType) and "__wrapped__" in receiver.__dict__:
             receiver = receiver.__dict__["__wrapped__"]
         else:
             break
     return receiver
+
+
+def _is_a(thing: object, *kinds: type) -> bool:
+    # Not isinstance(), which also asks the object: a lazy one loads itself, a mock of a function says it is one.
+    return issubclass(type(thing), kinds)
 
 
 _Names = weakref.WeakKeyDictionary[Any, str]
@@ -76,38 +81,45 @@ _error_names: _Names = weakref.WeakKeyDictionary()
 
 
 def _cached(cache: _Names, thing: Any, describe: Callable[[Any], str]) -> str:
-    if not isinstance(thing, (type, types.FunctionType)):
+    if not _is_a(thing, type, types.FunctionType):
         return describe(thing)  # instances may define equality or hash as they like: no key for a cache
     try:
         return cache[thing]
     except KeyError:
         name = cache[thing] = describe(thing)
         return name
-    except TypeError:  # a metaclass may make its classes unhashable
+    except Exception:  # a metaclass may make its classes unhashable
         return describe(thing)
 
 
 def _function_name(function: Any) -> str:
-    if issubclass(type(function), type):
+    if _is_a(function, type):
         return _class_path(function)
-    if isinstance(function, types.FunctionType):
+    if _is_a(function, types.FunctionType):
         return _dotted(function.__module__, function.__qualname__)
-    if isinstance(function, _BUILTIN_CALLABLES):
+    if _is_a(function, *_BUILTIN_CALLABLES):
         return _dotted(getattr(function, "__module__", None), function.__qualname__)
     return f"{_class_path(type(function))}.__call__"
 
 
 def _class_label(cls: type) -> str:
     # Django's models carry their label; read statically, so that no descriptor or metaclass code runs.
-    meta = inspect.getattr_static(cls, "_meta", None)
-    state = getattr(meta, "__dict__", {}) if type(meta).__module__.startswith("django.") else {}
+    meta = _attribute_of_class(cls, "_meta")
+    is_django = _class_path(type(meta)).startswith("django.")
+    state = getattr(meta, "__dict__", {}) if is_django else {}
     app, model = _text(state.get("app_label")), _text(state.get("object_name"))
     return f"{app}.{model}" if app and model else _class_path(cls)
 
 
 def _class_path(cls: type) -> str:
-    namespace = type.__dict__["__dict__"].__get__(cls)
-    return _dotted(namespace.get("__module__"), type.__dict__["__qualname__"].__get__(cls))
+    return _dotted(_CLASS_DICT.__get__(cls).get("__module__"), type.__dict__["__qualname__"].__get__(cls))
+
+
+def _attribute_of_class(cls: type, name: str) -> Any:
+    for base in type.__dict__["__mro__"].__get__(cls):
+        if name in _CLASS_DICT.__get__(base):
+            return _CLASS_DICT.__get__(base)[name]
+    return None
 
 
 def _dotted(module: object, qualname: object) -> str:

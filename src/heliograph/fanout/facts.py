@@ -131,7 +131,10 @@ class Site:
 
     def find_name(self) -> bool:
         """Look for the name; return whether it is known now."""
-        name = self._library.name_of(self._signal())
+        try:
+            name = self._library.name_of(self._signal())
+        except Exception:  # modules hold all kinds of things, and a name is never worth an error
+            return False
         if name is not None:
             self.name, self.named = name, True
         return self.named

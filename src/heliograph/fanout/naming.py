@@ -25,22 +25,25 @@ class SignalNames:
 
     def __init__(self, *classes: type) -> None:
         self._classes = classes
-        self._names: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        # By id, because a signal may define equality as it likes; the reference removes it when the signal dies.
+        self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
         self._modules_seen = 0
         self._lock = threading.Lock()
 
     def name_of(self, signal: Any, /) -> str | None:
         """Return the dotted name of *signal*, or None when no loaded module or class holds it."""
-        if signal not in self._names and len(sys.modules) != self._modules_seen:
+        if id(signal) not in self._names and len(sys.modules) != self._modules_seen:
             with self._lock:
                 self._search()
-        return self._names.get(signal)
+        found = self._names.get(id(signal))
+        return None if found is None else found[1]
 
     def all(self) -> list[tuple[str, Any]]:
         """Return name and signal of all that the loaded modules and classes hold."""
         with self._lock:
             self._search()
-        return sorted(((name, signal) for signal, name in self._names.items()), key=lambda pair: pair[0])
+        found = [(name, reference()) for reference, name in list(self._names.values())]
+        return sorted(((name, signal) for name, signal in found if signal is not None), key=lambda pair: pair[0])
 
     def _search(self) -> None:
         self._modules_seen = len(sys.modules)
@@ -48,16 +51,20 @@ class SignalNames:
         for module, path, signal in _held_signals(self._classes):
             holders.setdefault(id(signal), (signal, []))[1].append((module, path))
         for signal, places in holders.values():
-            if signal not in self._names:
-                self._names[signal] = ".".join(_place_of_definition(places))
+            if id(signal) not in self._names:
+                self._add(signal, ".".join(_place_of_definition(places)))
+
+    def _add(self, signal: Any, name: str) -> None:
+        names, key = self._names, id(signal)
+        names[key] = weakref.ref(signal, lambda _: names.pop(key, None)), name
 
 
 def _held_signals(classes: tuple[type, ...]) -> Iterator[tuple[str, str, Any]]:
     for module_name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType):
+        # type() and not isinstance(): a lazy object answers for its class by loading itself.
+        if not issubclass(type(module), ModuleType):
             continue
-        for name, value in list(vars(module).items()):
-            # type() and not isinstance(): a lazy object answers for its class by loading itself.
+        for name, value in list(_MODULE_DICT.__get__(module).items()):
             if issubclass(type(value), classes):
                 yield module_name, name, value
             elif issubclass(type(value), type) and _module_of(value) == module_name:
@@ -65,13 +72,19 @@ def _held_signals(classes: tuple[type, ...]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _signals_of_class(cls: type, path: str, classes: tuple[type, ...]) -> Iterator[tuple[str, Any]]:
-    for name, value in list(vars(cls).items()):
+    for name, value in list(_CLASS_DICT.__get__(cls).items()):
         if issubclass(type(value), classes):
             yield f"{path}.{name}", value
 
 
-def _module_of(cls: type) -> object:
-    return type.__dict__["__dict__"].__get__(cls).get("__module__")
+# What a metaclass or a kind of module does when it is asked for its attributes is not our business.
+_MODULE_DICT = ModuleType.__dict__["__dict__"]
+_CLASS_DICT = type.__dict__["__dict__"]
+
+
+def _module_of(cls: type) -> str | None:
+    name = _CLASS_DICT.__get__(cls).get("__module__")
+    return name if type(name) is str else None
 
 
 def _place_of_definition(places: list[tuple[str, str]]) -> tuple[str, str]:

@@ -21,7 +21,7 @@ Entered = tuple[Token[Dispatch | ReceiverCall | None], Any]
 class Recorder:
     """Records one dispatch. Observers that come or go while it runs change nothing for it."""
 
-    __slots__ = ("_observers", "_undelivered", "dispatch", "enter_context", "leave_context")
+    __slots__ = ("_observers", "_open", "_undelivered", "dispatch", "enter_context", "leave_context")
 
     def __init__(
         self,
@@ -35,8 +35,19 @@ class Recorder:
         site, (self._observers, self.enter_context, self.leave_context) = watched
         plain, concurrent = receivers or ((), ())
         due = None if receivers is None else (*plain, *concurrent)
+        self._open = 0
         self._undelivered = [True]
         self.dispatch = Dispatch(site, sender, operation, policy, due, len(plain), argument_names, enclosing_call())
+
+    def open(self) -> None:
+        """Note that more calls may begin even if the dispatch ends, until :meth:`close`."""
+        self._open += 1
+
+    def close(self) -> None:
+        """Note that none will."""
+        self._open -= 1
+        if self.dispatch.ended is not None:
+            self._deliver()
 
     def fault(self, position: int, error: BaseException) -> None:
         """Note that the receiver at *position* raised *error*."""
@@ -76,7 +87,7 @@ class Recorder:
         self._deliver()
 
     def _deliver(self) -> None:
-        if not self.dispatch.settled:
+        if self._open or not self.dispatch.settled:
             return
         try:
             # Calls end on several threads under asend; pop is atomic, so exactly one of them delivers.
@@ -91,6 +102,12 @@ class Unrecorded:
     """Takes the place of a recorder where nobody observes."""
 
     __slots__ = ()
+
+    def open(self) -> None:
+        """Note nothing."""
+
+    def close(self) -> None:
+        """Note nothing."""
 
     def begin(self, position: int) -> None:
         """Note nothing."""

@@ -42,9 +42,9 @@ NOBODY: Live = ((), ())
 """What ``Dialect.live`` returns when a signal is known to have no receivers: the send ends at once."""
 
 
-async def gather(*awaitables: Awaitable[Any]) -> Sequence[Any]:
-    """Run *awaitables* concurrently, each in a context of its own."""
-    return await asyncio.gather(*awaitables)
+def gather(*awaitables: Awaitable[Any]) -> Awaitable[Sequence[Any]]:
+    """Run *awaitables* concurrently, each in a context of its own. All are tasks when this returns, and end as such."""
+    return asyncio.gather(*awaitables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,23 +235,27 @@ def _call_plain(
     """Both loops of ``send`` as one, for the thread to which ``asend`` hands plain receivers: the hop outweighs them."""
     captured: Any = policy.captured
     responses: Responses = []
-    for position, receiver in enumerate(receivers):
-        entered = record.enter(position)
-        record.begin(position)
-        try:
-            response = receiver(signal=signal, sender=sender, **named)
-        except captured as error:
-            record.end(position, error)
-            dialect.report_captured(signal, receiver, error)
-            response = error
-        except BaseException as error:
-            record.end(position, error)
-            raise
-        else:
-            record.end(position)
-        finally:
-            record.leave(position, entered)
-        responses.append((receiver, response))
+    record.open()  # the thread goes on when whoever waits for it is cancelled
+    try:
+        for position, receiver in enumerate(receivers):
+            entered = record.enter(position)
+            record.begin(position)
+            try:
+                response = receiver(signal=signal, sender=sender, **named)
+            except captured as error:
+                record.end(position, error)
+                dialect.report_captured(signal, receiver, error)
+                response = error
+            except BaseException as error:
+                record.end(position, error)
+                raise
+            else:
+                record.end(position)
+            finally:
+                record.leave(position, entered)
+            responses.append((receiver, response))
+    finally:
+        record.close()
     return responses
 
 
@@ -293,7 +297,9 @@ def _awaitables(
             record.begin(position)
             record.end(position, error)
             raise
-        return awaitable if isinstance(record, Unrecorded) else _Observed(record, position, awaitable)
+        if isinstance(record, Unrecorded) or not hasattr(awaitable, "__await__"):  # what cannot be awaited fails as it would
+            return awaitable
+        return _Observed(record, position, awaitable)
 
     async def capture(position: int, receiver: Receiver) -> Any:
         try:

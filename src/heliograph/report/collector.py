@@ -97,6 +97,11 @@ class Collector:
                 unmatched=tuple(unmatched),
             )
 
+    def receivers_called(self) -> list[str]:
+        """Return the names of all receivers that were called so far."""
+        with self._lock:
+            return [one.receiver for one in self._counts.receivers()]
+
     def _add(self, dispatch: Dispatch, tree: Tree) -> bool:
         """Count the calls and give lines to those worth one; return whether one failed or was slow."""
         worth = self._worth
@@ -178,9 +183,7 @@ class Collector:
         lines = self._outside.roots.lines()
         total = sum(line.total for line in lines)
         worst = max((line.worst for line in lines), default=0.0)
-        return model.Group(
-            request=0, count=1, total=total, worst=worst, lines=lines, left_out=self._outside.left_out
-        )
+        return model.Group(request=0, count=1, total=total, worst=worst, lines=lines, left_out=self._outside.left_out)
 
     def _totals(self) -> model.Totals:
         counts = self._counts

@@ -59,13 +59,16 @@ class Branch:
         return node
 
     def shape(self) -> Any:
+        """Return what was sent, without the numbers."""
         return tuple((key, node.shape()) for key, node in self.nodes.items())
 
     def absorb(self, other: Branch) -> None:
+        """Add the numbers of a branch of the same shape."""
         for node, more in zip(self.nodes.values(), other.nodes.values(), strict=True):
             node.absorb(more)
 
     def lines(self) -> tuple[model.DispatchLine, ...]:
+        """Return the branch as part of a finished report."""
         return tuple(node.line() for node in self.nodes.values())
 
 
@@ -97,9 +100,11 @@ class DispatchNode:
         return node
 
     def shape(self) -> Any:
+        """Return which receivers have a line, and what these sent."""
         return tuple((name, node.branch and node.branch.shape()) for name, node in self.receivers.items())
 
     def absorb(self, other: DispatchNode) -> None:
+        """Add the numbers of a node of the same shape."""
         self.count += other.count
         self.failed += other.failed
         self.total += other.total
@@ -108,6 +113,7 @@ class DispatchNode:
             node.absorb(other.receivers[name])
 
     def line(self) -> model.DispatchLine:
+        """Return the node as part of a finished report."""
         signal, sender, operation, due = self.key
         return model.DispatchLine(
             signal=signal,
@@ -178,6 +184,7 @@ class ReceiverNode:
         return self.branch
 
     def absorb(self, other: ReceiverNode) -> None:
+        """Add the numbers of a node of the same shape."""
         self.count += other.count
         self.failed += other.failed
         self.slow += other.slow
@@ -190,6 +197,7 @@ class ReceiverNode:
             self.branch.absorb(other.branch)
 
     def line(self) -> model.ReceiverLine:
+        """Return the node as part of a finished report."""
         return model.ReceiverLine(
             receiver=self.name,
             mode=self.mode,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.cells import cell_len, set_cell_size
 
-__all__ = ["number", "plain", "seconds", "share", "short_signals", "shorten"]
+__all__ = ["number", "per_cent", "plain", "seconds", "short_signals", "shorten"]
 
 
 def plain(text: str) -> str:
@@ -19,10 +19,11 @@ def plain(text: str) -> str:
 
 def seconds(value: float) -> str:
     """Return a duration with three digits and its unit, such as ``12.3 ms``."""
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if value * factor >= 0.9995 or unit == "µs":
-            return f"{_three_digits(value * factor)} {unit}"
-    raise AssertionError  # the last unit takes all
+    if value >= 0.9995:
+        return f"{_three_digits(value)} s"
+    if value >= 0.0009995:
+        return f"{_three_digits(value * 1e3)} ms"
+    return f"{_three_digits(value * 1e6)} µs"
 
 
 def _three_digits(value: float) -> str:
@@ -30,17 +31,15 @@ def _three_digits(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def share(part: float, whole: float) -> str:
-    """Return *part* of *whole* in per cent; nothing where there is no whole."""
-    if whole <= 0:
-        return ""
-    percent = min(100.0, 100 * part / whole)
+def per_cent(part: float) -> str:
+    """Return a *part* of one in per cent."""
+    percent = min(100.0, 100 * part)
     return f"{percent:.0f}%" if percent >= 1 or percent == 0 else "<1%"
 
 
 def number(count: int, noun: str) -> str:
-    """Return a count with its noun, such as ``1 request`` or ``2,000 requests``."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    """Return a count with its noun, such as ``1 dispatch`` or ``2,000 dispatches``."""
+    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 
 
@@ -50,7 +49,8 @@ def shorten(name: str, room: int, *, ellipsis: str = "…") -> str:
         return name
     first, *rest = name.split(".")
     for start in range(1, len(rest)):
-        for short in (f"{first}{ellipsis}{'.'.join(rest[start:])}", f"{ellipsis}{'.'.join(rest[start:])}"):
+        end = ".".join(rest[start:])
+        for short in (f"{first}{ellipsis}{end}", f"{ellipsis}{end}"):
             if cell_len(short) <= room:
                 return short
     return _cut(rest[-1] if rest else name, room, ellipsis)
@@ -65,13 +65,12 @@ def _cut(name: str, room: int, ellipsis: str) -> str:
 def short_signals(names: Iterable[str]) -> Mapping[str, str]:
     """Return for each signal's dotted name as many of its last segments as tell it from the others."""
     short = {name: name.rpartition(".")[2] for name in names}
-    for _ in range(16):
+    while True:
         taken = Counter(short.values())
         longer = {name: _one_more(name, word) for name, word in short.items() if taken[word] > 1}
         if all(short[name] == word for name, word in longer.items()):
-            break
+            return short
         short.update(longer)
-    return short
 
 
 def _one_more(name: str, word: str) -> str:

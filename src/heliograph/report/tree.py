@@ -2,195 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from heliograph.report import model
-from heliograph.report.text import number, plain, seconds, shorten
+from heliograph.report.choice import chosen_lines
+from heliograph.report.layout import Look, Row
+from heliograph.report.text import number
 
-__all__ = ["Look", "Row", "rows"]
+__all__ = ["failure_row", "rows"]
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How rows are drawn.
-
-    Attributes:
-        width: Cells of the terminal.
-        signals: The words for signals, by their dotted names.
-        ascii: Whether the terminal may know no others than ASCII's characters.
-    """
-
-    width: int
-    signals: Mapping[str, str]
-    ascii: bool = False
-
-    @property
-    def numbers(self) -> int:
-        """Cells of the columns on the right."""
-        return 26 + (11 if self.bars else 0)
-
-    @property
-    def bars(self) -> bool:
-        """Whether there is room to draw shares as bars."""
-        return self.width >= 100
-
-    @property
-    def guides(self) -> tuple[str, str, str, str]:
-        """What stands before a line: a branch, the last branch, a stem beside others, nothing."""
-        return ("|- ", "`- ", "|  ", "   ") if self.ascii else ("├─ ", "└─ ", "│  ", "   ")
-
-    def mark(self, unicode: str, ascii: str) -> str:
-        """Return the one of two marks that the terminal knows."""
-        return ascii if self.ascii else unicode
+_LEAST_NAME = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: what is named, and its numbers. A note has no numbers."""
-
-    label: Text
-    total: str = ""
-    worst: str = ""
-    part: float | None = None
-    style: str = ""
-
-
-def rows(groups: Sequence[model.Group], look: Look) -> Iterator[Row]:
-    """Return the rows of *groups*, with an empty one between."""
-    for index, group in enumerate(groups):
-        if index:
-            yield Row(Text(""))
-        yield from _Group(group, look).rows()
+def rows(group: model.Group, look: Look, room: int) -> Iterator[Row]:
+    """Return the rows of *group*: its title, then its tree, without the least of it beyond *room* rows."""
+    yield _title(group, look)
+    shown, hidden = (group.lines, []) if look.everything else chosen_lines(group.lines, room)
+    yield from _branch(shown, "", group.total if group.request else None, look)
+    if hidden:
+        took = look.seconds(sum(line.total for line in hidden))
+        yield _note(f"and {number(len(hidden), 'more signal')} in {took}", look)
+    if group.left_out:
+        yield _note(f"and {number(group.left_out, 'more dispatch')} that have no line of their own", look)
 
 
-class _Group:
-    def __init__(self, group: model.Group, look: Look) -> None:
-        self.group = group
-        self.look = look
-        self.names = look.width - look.numbers - 1
+def _note(words: str, look: Look) -> Row:
+    return Row(Text(f"{look.ellipsis} {words}", "dim"))
 
-    def rows(self) -> Iterator[Row]:
-        group = self.group
-        timed = bool(group.request)
-        yield Row(
-            self._title(),
-            total=seconds(group.total) if timed else "",
-            worst=seconds(group.worst) if timed and group.count > 1 else "",
-        )
-        whole = group.total if timed else None
-        yield from self._branch(group.lines, "", whole)
-        if group.left_out:
-            note = f"{self.look.guides[1]}and {number(group.left_out, 'more dispatch')} that have no line of their own"
-            yield Row(Text(note, "dim"))
 
-    def _title(self) -> Text:
-        group, look = self.group, self.look
-        if not group.request:
-            return Text("outside of requests", "bold")
-        title = Text(f"request {group.request}", "bold")
-        if group.count > 1:
-            title.append(f"  {look.mark('×', 'x')}{group.count:,}", "bold cyan")
-            title.append(" with this fan-out", "dim")
-        return title
+def _title(group: model.Group, look: Look) -> Row:
+    if not group.request:
+        return Row(Text("outside of requests", "bold"))
+    title = Text().append(f"request {group.request}", "bold")
+    if group.count == 1:
+        return Row(title, look.seconds(group.total))
+    title.append(f"  {look.times(group.count)}", "bold")
+    title.append("  all with this fan-out", "dim")
+    return Row(title, look.seconds(group.total), look.seconds(group.worst))
 
-    def _branch(self, lines: Iterable[model.DispatchLine], stem: str, whole: float | None) -> Iterator[Row]:
-        lines = list(lines)
-        branch, last_branch, beside, nothing = self.look.guides
-        for index, line in enumerate(lines):
-            last = index == len(lines) - 1 and not (stem == "" and self.group.left_out)
-            yield self._dispatch(line, stem + (last_branch if last else branch), whole)
-            yield from self._receivers(line, stem + (nothing if last else beside), whole or line.total)
 
-    def _receivers(self, line: model.DispatchLine, stem: str, whole: float) -> Iterator[Row]:
-        branch, last_branch, beside, nothing = self.look.guides
-        if not line.known:
-            yield Row(Text(f"{stem}{last_branch}receivers unknown: this release's dispatcher is new here", "dim"))
-        for receiver in line.receivers:
-            last = receiver is line.receivers[-1]
-            below = stem + (nothing if last else beside)
-            yield self._receiver(receiver, stem + (last_branch if last else branch), whole)
-            if receiver.failed:
-                yield self._failure(receiver, below + (beside if receiver.lines else nothing))
-            yield from self._branch(receiver.lines, below, whole)
+def _branch(lines: Sequence[model.DispatchLine], stem: str, whole: float | None, look: Look) -> Iterator[Row]:
+    """Return the rows of *lines*, with shares of *whole* seconds, or else of each line's own."""
+    for index, line in enumerate(lines):
+        here, below = _guides(stem, look, last=index == len(lines) - 1)
+        yield _dispatch(line, here, whole, look)
+        yield from _receivers(line, below, line.total if whole is None else whole, look)
 
-    def _dispatch(self, line: model.DispatchLine, guide: str, whole: float | None) -> Row:
-        label = Text(guide, "dim")
-        marks = self._count(line.count)
-        sender = plain(line.sender or "")
-        signal = plain(self.look.signals.get(line.signal, line.signal))
-        room = self.names - cell_len(guide) - marks.cell_len
-        self._append_signal(label, shorten(signal, room, ellipsis=self._ellipsis))
-        left = room - label.cell_len + cell_len(guide) - 2
-        if sender and left >= 8:
-            label.append("  ")
-            label.append(shorten(sender, left, ellipsis=self._ellipsis), "green")
-        label.append_text(marks)
-        if not line.count:
-            return Row(label, total="unfinished")
-        part = None if whole is None else _part(line.total, whole)
-        return Row(label, *self._times(line), part=part)
 
-    @property
-    def _ellipsis(self) -> str:
-        return self.look.mark("…", "..")
+def _receivers(line: model.DispatchLine, stem: str, whole: float, look: Look) -> Iterator[Row]:
+    if not line.known:
+        yield Row(Text(f"{stem}{look.guides[1]}receivers unknown: this release of the library is new here", "dim"))
+    for index, receiver in enumerate(line.receivers):
+        here, below = _guides(stem, look, last=index == len(line.receivers) - 1)
+        yield _receiver(receiver, here, whole, look)
+        if receiver.failed:
+            yield _failure(receiver, below + (look.guides[2] if receiver.lines else ""), look)
+        yield from _branch(receiver.lines, below, whole, look)
 
-    def _append_signal(self, label: Text, name: str) -> None:
-        head, dot, last = name.rpartition(".")
-        label.append(head + dot, "cyan")
-        label.append(last, "bold cyan")
 
-    def _receiver(self, receiver: model.ReceiverLine, guide: str, whole: float) -> Row:
-        style = "bold red" if receiver.failed else "yellow" if receiver.slow else ""
-        if not receiver.count and receiver.skipped:
-            return self._skipped(receiver, guide)
-        marks = self._count(receiver.count)
-        if receiver.mode == "async":
-            marks.append("  async", "dim")
-        if receiver.skipped:
-            marks.append(f"  skipped {receiver.skipped:,}{self.look.mark('×', 'x')}", "magenta")
-        if receiver.slow:
-            often = "" if receiver.slow == receiver.count else f" {receiver.slow:,}{self.look.mark('×', 'x')}"
-            marks.append(f"  SLOW{often}", "bold yellow")
-        label = Text(guide, "dim")
-        label.append(self._name(receiver, guide, marks), style)
-        label.append_text(marks)
-        if not receiver.count:
-            return Row(label, total="unfinished")
-        return Row(label, *self._times(receiver), part=_part(receiver.total, whole), style=style)
+def _guides(stem: str, look: Look, *, last: bool) -> tuple[str, str]:
+    branch, last_branch, beside, nothing = look.guides
+    return stem + (last_branch if last else branch), stem + (nothing if last else beside)
 
-    def _skipped(self, receiver: model.ReceiverLine, guide: str) -> Row:
-        marks = self._count(receiver.skipped)
-        marks.append("  skipped", "magenta")
-        label = Text(guide, "dim")
-        label.append(self._name(receiver, guide, marks), "dim")
-        label.append_text(marks)
+
+def _dispatch(line: model.DispatchLine, guide: str, whole: float | None, look: Look) -> Row:
+    marks = _often(line.count, look)
+    if line.operation != "send":
+        marks.append(f"  {look.plain(line.operation)}", "dim")
+    if line.known and not line.receivers:  # folded
+        marks.append(f"  {look.ellipsis}", "dim")
+    label = Text().append(guide, "dim")
+    room = look.names - label.cell_len - marks.cell_len
+    head, dot, last = look.shorten(look.plain(look.signal(line.signal)), room).rpartition(".")
+    label.append(head + dot, "cyan")
+    label.append(last, "bold cyan")
+    room -= label.cell_len - cell_len(guide)
+    if line.sender and room >= _LEAST_NAME:
+        label.append("  " + look.shorten(_sender(line.sender, look), room - 2), "green")
+    label.append_text(marks)
+    return _timed(label, line, look, None if whole is None else line.total / whole if whole else None)
+
+
+def _sender(name: str, look: Look) -> str:
+    # A model's label is short; of a class the last segment says enough where there is little room.
+    return look.plain(name if look.whole or name.count(".") < 2 else name.rpartition(".")[2])
+
+
+def _receiver(line: model.ReceiverLine, guide: str, whole: float, look: Look) -> Row:
+    marks, style = _marks(line, look), _style(line)
+    label = Text().append(guide, "dim")
+    room = max(_LEAST_NAME, look.names - label.cell_len - marks.cell_len)
+    label.append(look.shorten(look.plain(line.receiver), room), style)
+    label.append_text(marks)
+    if line.skipped and not line.count:
         return Row(label)
-
-    def _name(self, receiver: model.ReceiverLine, guide: str, marks: Text) -> str:
-        room = max(12, self.names - cell_len(guide) - marks.cell_len)
-        return shorten(plain(receiver.receiver), room, ellipsis=self._ellipsis)
-
-    def _failure(self, receiver: model.ReceiverLine, guide: str) -> Row:
-        label = Text(guide, "dim")
-        label.append(f"{self.look.mark('✗', 'x')} FAILED", "bold red")
-        if receiver.failed < receiver.count:
-            label.append(f" {receiver.failed:,} of {receiver.count:,}", "red")
-        label.append(f" {plain(receiver.error or 'error')}".replace(" builtins.", " "), "bold red")
-        label.append(f"  {plain(receiver.place)}" if receiver.place else "", "dim")
-        label.append("  captured" if receiver.captured else "", "yellow")
-        label.truncate(self.look.width, overflow="ellipsis" if not self.look.ascii else "crop")
-        return Row(label)
-
-    def _count(self, count: int) -> Text:
-        return Text(f" {self.look.mark('×', 'x')}{count:,}" if count > 1 else "", "bold")
-
-    def _times(self, line: model.DispatchLine | model.ReceiverLine) -> tuple[str, str]:
-        return seconds(line.total), seconds(line.worst) if line.count > 1 else ""
+    return _timed(label, line, look, line.total / whole if whole else None, "" if style == "dim" else style)
 
 
-def _part(total: float, whole: float) -> float | None:
-    return total / whole if whole > 0 else None
+def _timed(
+    label: Text, line: model.DispatchLine | model.ReceiverLine, look: Look, part: float | None, style: str = ""
+) -> Row:
+    if not line.count:
+        return Row(label, "unfinished")
+    return Row(label, look.seconds(line.total), look.seconds(line.worst) if line.count > 1 else "", part, style)
+
+
+def _style(line: model.ReceiverLine) -> str:
+    if line.failed:
+        return "bold red"
+    if line.slow:
+        return "bold yellow"
+    return "" if line.count else "dim"
+
+
+def _marks(line: model.ReceiverLine, look: Look) -> Text:
+    marks = _often(line.count, look)
+    if line.mode == "async":
+        marks.append("  async", "dim")
+    if line.slow:
+        marks.append("  SLOW" if line.slow == line.count else f"  SLOW {look.times(line.slow)}", "bold yellow")
+    if line.skipped:
+        marks.append("  skipped" if line.skipped == 1 else f"  skipped {look.times(line.skipped)}", "magenta")
+    return marks
+
+
+def _often(count: int, look: Look) -> Text:
+    return Text().append(f"  {look.times(count)}" if count > 1 else "", "bold")
+
+
+def _failure(line: model.ReceiverLine, stem: str, look: Look) -> Row:
+    often = "" if line.failed == line.count else f" {look.times(line.failed)}"
+    return failure_row(stem, often, line.error or "an error", line.place, captured=line.captured, look=look)
+
+
+def failure_row(stem: str, often: str, error: str, place: str | None, *, captured: bool, look: Look) -> Row:
+    """Return the row that says how a receiver failed: with which error, where, and whether it became a response."""
+    label = Text().append(stem, "dim")
+    label.append(f"{look.mark('✗', 'x')} FAILED{often} ", "bold red")
+    label.append(look.plain(error), "red")
+    if place:
+        label.append(f"  {look.plain(place)}")
+    if captured:
+        label.append("  captured", "yellow")
+    return Row(label)

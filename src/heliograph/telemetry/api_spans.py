@@ -7,7 +7,6 @@ log line, the receiver itself.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -18,15 +17,19 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, Sta
 
 from heliograph.config import Level
 from heliograph.fanout.facts import Dispatch
+from heliograph.fanout.observer import attempt
 from heliograph.telemetry import semconv
-from heliograph.telemetry.attributes import dispatch_attributes, outcome_attributes, rolled_up_attributes
+from heliograph.telemetry.attributes import (
+    dispatch_attributes,
+    outcome_attributes,
+    record_exception,
+    rolled_up_attributes,
+)
 from heliograph.telemetry.finished import Finished
-from heliograph.telemetry.plans import ReceiverPlan
+from heliograph.telemetry.plans import Choices, ReceiverPlan
 from heliograph.telemetry.roll_up import RolledUp
 
 __all__ = ["ApiSpans", "ApiTrace", "DeferredSpan"]
-
-logger = logging.getLogger("heliograph")
 
 Entered = tuple[Any, Context]
 
@@ -39,13 +42,14 @@ class DeferredSpan(Span):
         outer: The context in which it would have started.
     """
 
-    __slots__ = ("_real", "_start", "made", "outer", "waiting")
+    __slots__ = ("_real", "_start", "homes", "made", "outer", "waiting")
 
     def __init__(self, start: Callable[[Context], Span], outer: Context) -> None:
         self._start = start
         self._real: Span | None = None
         self.outer = outer
         self.made = self.waiting = trace.set_span_in_context(self, outer)
+        self.homes = [self.made]  # all contexts in which it is current, and which may be restored after its end
 
     @property
     def started(self) -> bool:
@@ -56,18 +60,15 @@ class DeferredSpan(Span):
     def real(self) -> Span:
         """The real span, started now unless it was before."""
         if self._real is None:
-            try:
-                self._real = self._start(self.outer)
-            except Exception:
-                # A sampler or a processor failed. Who runs in this context must not notice: they get the parent.
-                logger.exception("Starting a span failed; its parent takes its place.")
-                self._real = _parent_of(self.outer)
+            # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
+            self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
         return self._real
 
     def let_go(self) -> None:
         """Let go of the fact, which is over: who asks for the span only now gets the parent's in its place."""
         self._start = _parent_of
-        self.waiting = self.outer
+        self.made = self.waiting = self.outer
+        self.homes = []
 
     def end(self, end_time: int | None = None) -> None:
         self.real.end(end_time)
@@ -150,16 +151,12 @@ class ApiSpans:
 
     Args:
         tracer: Starts them.
-        signal_of: Returns the plan of a dispatch's signal.
-        roll_up: Counts a dispatch under its parent; returns why it shall have no spans of its own, if so.
-        record_exceptions: Whether receivers' exceptions become events of their spans.
+        choices: What is decided elsewhere.
     """
 
-    def __init__(self, tracer: Tracer, signal_of: Any, roll_up: Any, *, record_exceptions: bool) -> None:
+    def __init__(self, tracer: Tracer, choices: Choices) -> None:
         self._tracer = tracer
-        self._signal_of = signal_of
-        self._roll_up = roll_up
-        self._record_exceptions = record_exceptions
+        self._signal_of, self._roll_up, self._record_exceptions = choices
 
     def enter(self, dispatch: Dispatch, position: int) -> Entered | None:
         """Make the receiver's span current; or what the receiver had made current when it last stopped to wait."""
@@ -213,12 +210,8 @@ class ApiSpans:
                 return reason
         opened.own.real  # noqa: B018  # parents first
         for position in spoken:
-            self._export_call(finished, position, opened, errors.get(position))
-        own = opened.own
-        own.set_attributes(outcome_attributes(finished))
-        if finished.failed:
-            own.set_status(StatusCode.ERROR)
-        own.end(finished.at(finished.ended))
+            attempt(self._export_call, finished, position, opened, errors.get(position))
+        attempt(self._export_dispatch, finished, opened.own)
         return None
 
     def export_rolled_up(self, rolled_up: RolledUp) -> None:
@@ -249,12 +242,20 @@ class ApiSpans:
         What it did stays done. Our span has ended, so it may not be current in what stays, nor become
         current again when what stays is detached: the context that we attached turns into the outer one.
         """
-        ours = span.made
-        dict.clear(ours)
-        dict.update(ours, span.outer)
-        if current is not ours and trace.get_current_span(current) is span:
-            outer_span = trace.get_current_span(span.outer)
+        outer_span = trace.get_current_span(span.outer)
+        for home in span.homes:
+            dict.clear(home)
+            dict.update(home, span.outer)
+        if isinstance(outer_span, DeferredSpan):
+            outer_span.homes += span.homes  # until that one ends too
+        if trace.get_current_span(current) is span:
             otel_context.attach(trace.set_span_in_context(outer_span, current))
+
+    def _export_dispatch(self, finished: Finished, span: DeferredSpan) -> None:
+        span.set_attributes(outcome_attributes(finished))
+        if finished.failed:
+            span.set_status(StatusCode.ERROR)
+        span.end(finished.at(finished.ended))
 
     def _export_call(
         self, finished: Finished, position: int, opened: ApiTrace, error: BaseException | None
@@ -270,7 +271,7 @@ class ApiSpans:
             span.set_attribute(semconv.ERROR_TYPE, failure.type)
             span.set_status(StatusCode.ERROR)
             if self._record_exceptions and error is not None:
-                span.record_exception(error, timestamp=end_time)
+                record_exception(span, error, failure, end_time)
         if not span.started or span.is_recording():
             span.end(end_time)
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.telemetry import semconv
-from heliograph.telemetry.finished import Finished
+from heliograph.telemetry.finished import Failure, Finished
 
 if TYPE_CHECKING:
     from heliograph.telemetry.roll_up import RolledUp
 
-__all__ = ["Attributes", "dispatch_attributes", "outcome_attributes", "rolled_up_attributes"]
+__all__ = ["Attributes", "dispatch_attributes", "outcome_attributes", "record_exception", "rolled_up_attributes"]
 
 Attributes = dict[str, AttributeValue]
+
+
+def record_exception(span: Span, error: BaseException, failure: Failure, timestamp: int) -> None:
+    """Record *error* as an event of *span*, as the SDK does; less of it where its message cannot be had."""
+    try:
+        span.record_exception(error, timestamp=timestamp)
+    except Exception:  # an exception's __str__ is other people's code
+        span.add_event("exception", {semconv.EXCEPTION_TYPE: failure.type}, timestamp)
 
 
 def dispatch_attributes(dispatch: Finished) -> Attributes:

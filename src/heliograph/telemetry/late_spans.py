@@ -17,14 +17,21 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from heliograph.config import Level
 from heliograph.fanout.facts import Dispatch
 from heliograph.telemetry import semconv
-from heliograph.telemetry.attributes import Attributes, dispatch_attributes, outcome_attributes, rolled_up_attributes
+from heliograph.telemetry.attributes import (
+    Attributes,
+    dispatch_attributes,
+    outcome_attributes,
+    record_exception,
+    rolled_up_attributes,
+)
 from heliograph.telemetry.finished import Finished
-from heliograph.telemetry.plans import ReceiverPlan, SignalPlan
+from heliograph.telemetry.plans import Choices, ReceiverPlan, SignalPlan
 from heliograph.telemetry.roll_up import RolledUp
 from heliograph.telemetry.sdk import SPAN_KEY, SdkTracer
 
@@ -170,7 +177,7 @@ class DispatchTrace:
             self.sampled, trace_state = parent.trace_flags.sampled, parent.trace_state
         else:
             result = tracer.sampler.should_sample(self.outer, trace_id, self._signal.name, SpanKind.INTERNAL)
-            self.sampled, trace_state = result.decision.is_sampled(), result.trace_state
+            self.sampled, trace_state = result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state or TraceState()
         flags = TraceFlags((TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT) | random)
         return SpanContext(trace_id, tracer.ids.generate_span_id(), False, flags, trace_state)
 
@@ -183,11 +190,12 @@ def _is_random(tracer: SdkTracer) -> int:
 class ReceiverSpan:
     """What is current while a receiver runs: a span to whoever asks, two words until then."""
 
-    __slots__ = ("__weakref__", "_trace", "position")
+    __slots__ = ("__weakref__", "_trace", "homes", "position")
 
     def __init__(self, dispatch_trace: DispatchTrace, position: int) -> None:
         self._trace = dispatch_trace
         self.position = position
+        self.homes: tuple[Context, ...] = ()  # other contexts in which it has come to be current
 
     def get_span_context(self) -> SpanContext:
         return self._trace.context_at(self.position)
@@ -265,19 +273,13 @@ class LateSpans:
     Args:
         tracer: The SDK's tracer, taken apart.
         variable: Holds OpenTelemetry's current context.
-        signal_of: Returns the plan of a dispatch's signal.
-        roll_up: Counts a dispatch under its parent; returns why it shall have no spans of its own, if so.
-        record_exceptions: Whether receivers' exceptions become events of their spans.
+        choices: What is decided elsewhere.
     """
 
-    def __init__(
-        self, tracer: SdkTracer, variable: ContextVar[Context], signal_of: Any, roll_up: Any, *, record_exceptions: bool
-    ) -> None:
+    def __init__(self, tracer: SdkTracer, variable: ContextVar[Context], choices: Choices) -> None:
         self.tracer = tracer
         self._get, self._set, self._reset = variable.get, variable.set, variable.reset
-        self._signal_of = signal_of
-        self._roll_up = roll_up
-        self._record_exceptions = record_exceptions
+        self._signal_of, self._roll_up, self._record_exceptions = choices
 
     def enter(self, dispatch: Dispatch, position: int) -> Any:
         """Make the receiver's span current; or what the receiver had made current when it last stopped to wait."""
@@ -303,6 +305,9 @@ class LateSpans:
             self._leave_attached(opened, pair[0])
             return
         self._reset(entered)
+        if pair[1].homes:
+            opened.pair = None
+            self._pass_on(opened, pair[1])
         # Also a copy of the context, such as a task takes, counts here: it refers to what was set.
         if _references(pair[0]) > _OWN_REFERENCES or _references(pair[1]) > _OWN_REFERENCES + 1:
             opened.pair = None
@@ -366,14 +371,25 @@ class LateSpans:
         """The receiver ended with another context attached, or detached one that it had not attached itself.
 
         What it did stays done. Our span has ended, so it may not be current in what stays, nor become
-        current again when what stays is detached: the context that we attached turns into the outer one.
+        current again when what stays is detached: the context that we attached turns into the outer one, and
+        so does each that turned into ours before.
         """
         span = ours[SPAN_KEY]
-        current = self._get()
-        dict.clear(ours)
-        dict.update(ours, opened.outer)
-        if current is not ours and current.get(SPAN_KEY) is span:
-            self._set(trace.set_span_in_context(trace.get_current_span(opened.outer), current))
+        current, outer_span = self._get(), trace.get_current_span(opened.outer)
+        if isinstance(span, ReceiverSpan):
+            span.homes = (ours, *span.homes)
+            self._pass_on(opened, span)
+        if current.get(SPAN_KEY) is span:
+            self._set(trace.set_span_in_context(outer_span, current))
+
+    def _pass_on(self, opened: DispatchTrace, span: ReceiverSpan) -> None:
+        """Turn all contexts in which *span* came to be current into the outer one, until that span ends too."""
+        outer_span = trace.get_current_span(opened.outer)
+        for home in span.homes:
+            dict.clear(home)
+            dict.update(home, opened.outer)
+        if isinstance(outer_span, ReceiverSpan):
+            outer_span.homes = (*outer_span.homes, *span.homes)
 
     def _export_calls(
         self, finished: Finished, spoken: Collection[int], opened: DispatchTrace, errors: Mapping[int, BaseException]
@@ -403,7 +419,7 @@ class LateSpans:
             span.set_attribute(semconv.ERROR_TYPE, failure.type)
             span.set_status(StatusCode.ERROR)
             if self._record_exceptions and error is not None:
-                span.record_exception(error, timestamp=end_time)
+                record_exception(span, error, failure, end_time)
         if span.is_recording():
             span.end(end_time)
 

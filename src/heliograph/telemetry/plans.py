@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.config import Level
@@ -10,9 +14,24 @@ from heliograph.fanout.facts import Dispatch, Mode, Receiver, Site
 from heliograph.telemetry import semconv
 from heliograph.telemetry.policy import Worth
 
-__all__ = ["ReceiverPlan", "SignalPlan"]
+__all__ = ["Choices", "ReceiverPlan", "SignalPlan"]
 
 Attributes = dict[str, AttributeValue]
+
+
+class Choices(NamedTuple):
+    """What those who make spans do not decide themselves.
+
+    Attributes:
+        signal_of: Returns what is said about a signal.
+        roll_up: Counts a dispatch under its parent, in the context given; returns why it shall have no spans of its
+            own, or None when it shall.
+        record_exceptions: Whether receivers' exceptions become events of their spans.
+    """
+
+    signal_of: Callable[[Site], SignalPlan]
+    roll_up: Callable[[Any, Context], str | None]
+    record_exceptions: bool
 
 
 class ReceiverPlan:

@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
+from heliograph.fanout.observer import attempt
 from heliograph.telemetry import semconv
 from heliograph.telemetry.finished import Finished
 
@@ -114,7 +115,7 @@ class RollUps:
     def _close(self, counts: dict[str, RolledUp]) -> None:
         for rolled_up in list(counts.values()):
             if rolled_up.count:
-                self._emit(rolled_up)
+                attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
         counts.clear()
 
     def _counts_under(self, parent: SpanContext) -> dict[str, RolledUp]:

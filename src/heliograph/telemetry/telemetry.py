@@ -26,9 +26,9 @@ from heliograph.telemetry.finished import Finished
 from heliograph.telemetry.late_spans import LateSpans
 from heliograph.telemetry.logs import ExceptionEvents, StructuredLogs, exception_signals
 from heliograph.telemetry.metrics import Instruments, Metrics
-from heliograph.telemetry.plans import SignalPlan
+from heliograph.telemetry.plans import Choices, SignalPlan
 from heliograph.telemetry.policy import Worth
-from heliograph.telemetry.roll_up import RollUps
+from heliograph.telemetry.roll_up import RolledUp, RollUps
 from heliograph.telemetry.sdk import (
     SPAN_KEY,
     FirstProcessor,
@@ -122,8 +122,13 @@ class Telemetry:
         ended = dispatch.ended or 0
         special = bool(dispatch.faults) or dispatch.failed or ended - dispatch.began >= self.worth.slow
         if not special and signal.is_quiet and self._metrics is None and not (opened and opened.asked_for):
+            if opened is not None:
+                opened.end(())
+                opened.let_go()
             return
         finished = Finished(dispatch, signal)
+        if opened is not None:
+            opened.let_go()
         if special or self._immediate:
             with self._backlog.saying:
                 self._say(finished, dispatch.errors)
@@ -131,8 +136,6 @@ class Telemetry:
                 attempt(logs.write, finished)
         else:
             self._backlog.put(finished)
-        if opened is not None:
-            opened.let_go()
         if not self._is_current():
             self._set_up()
 
@@ -174,12 +177,12 @@ class Telemetry:
             return
         self._listen_to(provider)
         known, variable = sdk_tracer(provider, semconv.SCOPE, _version()), context_variable()
-        arguments = {"roll_up": self._roll_up, "record_exceptions": self._record_exceptions}
+        choices = Choices(self._signal_of, self._roll_up, self._record_exceptions)
         if known is not None and variable is not None:
-            self._spans = LateSpans(known, variable, self._signal_of, **arguments)
+            self._spans = LateSpans(known, variable, choices)
             self._immediate, self._is_current, self._context = known.immediate, known.is_current, variable.get
         else:
-            self._spans, self._immediate = ApiSpans(tracer, self._signal_of, **arguments), True
+            self._spans, self._immediate = ApiSpans(tracer, choices), True
 
     def _listen_to(self, provider: Any) -> None:
         """Hear of flushes before anybody else, and of the ends of spans under which something was rolled up."""

@@ -1,0 +1,262 @@
+"""Receivers that die, come and go: between sends, during a send, and on many threads at once."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import django
+import pytest
+
+
+@pytest.fixture
+def no_collector():
+    """Shows that nothing waits for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def responses(result):
+    return [response for _, response in result]
+
+
+def test_a_function_that_died_is_not_called(signal, send, no_collector):
+    """A receiver is held weakly: when its last reference goes, so does the connection."""
+
+    def receiver(**_):
+        return "heard"
+
+    signal.connect(receiver)
+    assert responses(send(signal, sender=None)) == ["heard"]
+    del receiver
+
+    assert send(signal, sender=None) == []
+    assert signal.has_listeners() is False
+
+
+def test_a_receiver_dies_right_after_a_send_in_which_it_failed(signal, no_collector):
+    """An error holds the frames it passed through, and nobody else does."""
+
+    def failing(**_):
+        raise ValueError
+
+    signal.connect(failing)
+    reference = weakref.ref(failing)
+    try:
+        signal.send(sender=None)
+    except ValueError:
+        pass
+    del failing
+
+    assert reference() is None
+    assert signal.send(sender=None) == []
+
+
+def test_senders_and_payload_die_after_the_send(signal, send, no_collector):
+    """A send keeps nothing of what was sent."""
+
+    class Thing:
+        pass
+
+    sender, value = Thing(), Thing()
+    references = [weakref.ref(sender), weakref.ref(value)]
+
+    def receiver(value, **_):
+        return None
+
+    signal.connect(receiver)
+    send(signal, sender=sender, value=value)
+    del sender, value
+
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_a_bound_method_lives_as_long_as_its_object(signal, send, no_collector):
+    """Each access makes a new method object, and none of them is what is held."""
+
+    class Shop:
+        def receiver(self, **_):
+            return self.name
+
+    shop, other = Shop(), Shop()
+    shop.name, other.name = "shop", "other"
+    signal.connect(shop.receiver)
+    signal.connect(other.receiver)
+    signal.connect(shop.receiver)
+
+    assert send(signal, sender=None) == [(shop.receiver, "shop"), (other.receiver, "other")]
+    assert signal.disconnect(other.receiver) is True
+    del shop
+    assert send(signal, sender=None) == []
+
+
+def test_a_callable_object_is_held_weakly_too(signal, send, no_collector):
+    """As functions are."""
+
+    class Receiver:
+        def __call__(self, **_):
+            return "heard"
+
+    receiver = Receiver()
+    signal.connect(receiver)
+    assert send(signal, sender=None) == [(receiver, "heard")]
+    del receiver
+    assert send(signal, sender=None) == []
+
+
+def test_weak_false_keeps_a_receiver(signal, send):
+    """A lambda that nothing else refers to lives as long as its connection."""
+    signal.connect(lambda **_: "heard", weak=False)
+    gc.collect()
+
+    [(receiver, response)] = send(signal, sender=None)
+    assert response == "heard"
+
+    reference = weakref.ref(receiver)
+    assert signal.disconnect(receiver) is True
+    del receiver
+    gc.collect()
+    assert reference() is None
+
+
+def test_a_receiver_deleted_by_an_earlier_one_is_still_called_once(signal, send, no_collector):
+    """Who is called is settled when the send begins."""
+    holder = {}
+
+    def deleting(**_):
+        holder.clear()
+        return "deleting"
+
+    def later(**_):
+        return "later"
+
+    holder["later"] = later
+    signal.connect(deleting)
+    signal.connect(later)
+    del later
+
+    assert responses(send(signal, sender=None)) == ["deleting", "later"]
+    assert responses(send(signal, sender=None)) == ["deleting"]
+
+
+def test_connections_made_during_a_send_count_from_the_next(signal, send):
+    """A receiver that connects another does not have it called in the same send."""
+
+    def late(**_):
+        return "late"
+
+    def connecting(**_):
+        signal.connect(late)
+        return "connecting"
+
+    signal.connect(connecting)
+    assert responses(send(signal, sender=None)) == ["connecting"]
+    assert responses(send(signal, sender=None)) == ["connecting", "late"]
+
+
+def test_a_receiver_disconnected_during_a_send_is_still_called_in_it(signal, send):
+    """Nobody is skipped, whoever leaves."""
+
+    def leaving(**_):
+        return signal.disconnect(leaving), signal.disconnect(later)
+
+    def later(**_):
+        return "later"
+
+    signal.connect(leaving)
+    signal.connect(later)
+
+    assert responses(send(signal, sender=None)) == [(True, True), "later"]
+    assert send(signal, sender=None) == []
+
+
+def test_a_signal_may_be_sent_by_its_own_receiver(signal, send, observation):
+    """Recursion works, and each send is heard of with what it encloses."""
+
+    def receiver(depth, **_):
+        return [depth, *(responses(send(signal, sender=None, depth=depth + 1)) if depth < 3 else [])]
+
+    signal.connect(receiver)
+
+    assert send(signal, sender=None, depth=0) == [(receiver, [0, [1, [2, [3]]]])]
+    if observation is not None:
+        assert [one.outcome for one in observation.notes] == ["returned"] * 4
+
+
+def test_a_signal_dies_with_its_last_reference(dispatcher, send):
+    """Nobody keeps a signal that was sent, and its successor is a signal of its own."""
+    signal = dispatcher.Signal()
+    reference = weakref.ref(signal)
+    send(signal, sender=None)
+    del signal
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_a_sender_reusing_an_id_is_another_sender(dispatcher, send):
+    """A receiver connected to a sender that died does not hear whoever gets its place in memory."""
+    if not dispatcher.forgets_senders:
+        pytest.skip(f"capability forgets_senders: {dispatcher} {django.get_version()} compares ids alone")
+
+    class Sender:
+        pass
+
+    signal = dispatcher.Signal()
+
+    def receiver(**_):
+        return "heard"
+
+    def id_of_one_that_died():
+        sender = Sender()
+        signal.connect(receiver, sender=sender)
+        assert responses(send(signal, sender=sender)) == ["heard"]
+        return id(sender)
+
+    for _ in range(100):
+        before = id_of_one_that_died()
+        sender = Sender()
+        assert send(signal, sender=sender) == []
+        if id(sender) == before:
+            break
+    else:
+        pytest.fail("no id was used twice")
+
+
+def test_threads_may_connect_disconnect_and_send_at_once(signal, send):
+    """No send is lost, doubled or broken, whatever the others do."""
+    threads, rounds = 16, 30
+    start = threading.Barrier(threads)
+
+    def steady(**_):
+        return "steady"
+
+    signal.connect(steady)
+
+    def work(number):
+        def own(**_):
+            return number
+
+        results = []
+        start.wait(timeout=30)
+        for _ in range(rounds):
+            signal.connect(own)
+            results.append(responses(send(signal, sender=None)))
+            signal.disconnect(own)
+            results.append(responses(send(signal, sender=None)))
+        return number, results
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(work, number) for number in range(threads)]
+        for future in futures:
+            number, results = future.result(timeout=60)
+            for index, result in enumerate(results):
+                assert result.count("steady") == 1
+                assert result.count(number) == (index + 1) % 2
+                assert len(result) == len(set(result)) <= threads + 1
+
+    assert send(signal, sender=None) == [(steady, "steady")]

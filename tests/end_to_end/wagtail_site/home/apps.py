@@ -1,0 +1,8 @@
+"""The site's only application."""
+
+from django.apps import AppConfig
+
+
+class HomeConfig(AppConfig):
+    name = "wagtail_site.home"
+    label = "home"

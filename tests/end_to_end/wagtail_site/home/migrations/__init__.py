@@ -1,0 +1,1 @@
+"""How the tables of the site's application come to be."""

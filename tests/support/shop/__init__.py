@@ -1,0 +1,1 @@
+"""A Django application with two models and a signal of its own."""
