@@ -107,10 +107,11 @@ def test_instrumenting_again_with_other_settings_says_so(instrument, spans, sign
         instrument("heliograph", level="off")
     signal.send(sender=None)
 
-    assert [record.getMessage() for record in caplog.records] == [
+    [record] = caplog.records
+    assert record.getMessage() == (
         "heliograph is instrumented already, with other settings or providers, and stays as it is. "
         "Undo that first to change them."
-    ]
+    )
     assert spans.counts()["send _OTHER"] == 1
 
 
@@ -188,14 +189,14 @@ def test_wrong_settings_instrument_nothing(arguments, message):
 
 def test_an_unknown_argument_is_an_error():
     """With a suggestion."""
-    with pytest.raises(ConfigurationError, match="levle is no setting of heliograph. Did you mean level"):
+    with pytest.raises(ConfigurationError, match=r"levle is no setting of heliograph. Did you mean level"):
         heliograph.instrument(levle="off")
 
 
 def test_a_wrong_variable_is_an_error_that_names_it(monkeypatch):
     """Nothing is instrumented."""
     monkeypatch.setenv("OTEL_PYTHON_HELIOGRAPH_SLOW", "soon")
-    with pytest.raises(ConfigurationError, match="^OTEL_PYTHON_HELIOGRAPH_SLOW cannot be 'soon'"):
+    with pytest.raises(ConfigurationError, match=r"^OTEL_PYTHON_HELIOGRAPH_SLOW cannot be 'soon'"):
         heliograph.instrument()
     assert methods() == ORIGINALS
 
@@ -286,6 +287,9 @@ def test_classes_prepared_while_instrumented_are_models_all_the_same(instrument)
     class Made(models.Model):
         class Meta:
             app_label = "shop"
+
+        def __str__(self) -> str:
+            return "made"
 
     assert Made._meta.label == "shop.Made"
     assert Pizza._meta.label == "shop.Pizza"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from typing import Any
 from unittest import mock
 
 import django
@@ -331,7 +332,7 @@ def test_who_wrapped_send_before_us_is_still_called(adapter, observer, keeps_nam
 
 def test_who_mocked_send_before_us_is_still_called(adapter, observer):
     """A mock in the place of a method has no name to go by."""
-    signal = Signal()
+    signal: Any = Signal()
     with mock.patch.object(Signal, "send", autospec=False, return_value="mocked") as mocked:
         undo = adapter.install()
         assert signal.send(sender=None) == "mocked"
@@ -370,7 +371,7 @@ def unknown_release(monkeypatch):
 
 def test_an_unknown_release_is_observed_from_outside(unknown_release, observer, caplog):
     """Its dispatches are, its receivers are not; it says so once, and the results are its own."""
-    signal = Signal()
+    signal: Any = Signal()
     signal.connect(receiver)
     with mock.patch.object(Signal, "send", lambda self, sender, **named: ["the future", sender, named]):
         with caplog.at_level(logging.WARNING):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import types
+from typing import Any
 
 import django.core.signals
 import django.db.models.signals
@@ -151,7 +152,7 @@ def test_strange_modules_are_no_obstacle(names, module, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "strange", Strange())
     monkeypatch.setitem(sys.modules, "nothing", None)
-    other = types.ModuleType("made_for_a_test_too")
+    other: Any = types.ModuleType("made_for_a_test_too")
     module.shared = other.shared = Signal()
     module.__spec__ = types.SimpleNamespace(loader=Loader())
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 import types
+from typing import Any
 
 import pytest
 from tests.support.observers import Inside, Recording, observing
@@ -147,7 +148,7 @@ def test_observers_that_come_during_a_send_hear_from_the_next(signal):
         undos.append(observe(late))
         undo_early()
 
-    undos = []
+    undos: list[Any] = []
     signal.connect(switching)
     undo_early = observe(early)
     signal.send(sender=None)
@@ -169,8 +170,6 @@ def test_an_observer_that_fails_is_logged_once(signal, caplog, method):
     """The send goes on, and so do the others."""
 
     class Failing(Gated, Inside):
-        heard = None
-
         def __init__(self):
             Inside.__init__(self)
             self.is_awake, self.asked = True, 0
@@ -228,7 +227,7 @@ def test_an_unknown_name_is_looked_for_until_it_is_found(monkeypatch):
     """A signal sent while its module is not loaded yet is _OTHER; interest is asked again with the name."""
     asked = Asked()
     signal = heliograph.Signal()
-    module = types.ModuleType("made_for_a_test")
+    module: Any = types.ModuleType("made_for_a_test")
     with observing(asked):
         signal.send(sender=None)
         module.order_paid = signal

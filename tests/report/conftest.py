@@ -101,6 +101,7 @@ class Stage:
             "send_robust" if sent.robust else "send",
             CAPTURE if sent.robust else PROPAGATE,
             None if sent.unknown else [self.function(name) for name in due],
+            sum(call.mode is Mode.SYNC for call in sent.calls) if sent.due is None else len(due),
             (),
             outer,
         )
@@ -109,14 +110,21 @@ class Stage:
 
     def call(self, dispatch: Dispatch, call: Call) -> ReceiverCall:
         """Begin a receiver call and leave it open."""
-        begun = ReceiverCall(dispatch, self.function(call.receiver), call.mode, self.now)
-        dispatch.calls.append(begun)
-        return begun
+        function = self.function(call.receiver)
+        due = enumerate(dispatch.receivers or ())
+        position = next(at for at, one in due if one is function and dispatch.begans[at] is None)
+        dispatch.begans[position] = self.now
+        return ReceiverCall(dispatch, position)
 
     def end(self, fact: Dispatch | ReceiverCall, error: BaseException | None = None) -> None:
         """End a call or a dispatch now."""
-        fact.ended, fact.error = self.now, error
-        fact.outcome = Outcome.RAISED if error is not None else Outcome.RETURNED
+        if isinstance(fact, Dispatch):
+            fact.ended, fact.error, fact.outcome = self.now, error, Outcome.of(error)
+            return
+        fact.dispatch.endeds[fact.position] = self.now
+        if error is not None:
+            fact.dispatch.faults[fact.position] = Outcome.of(error)
+            fact.dispatch.errors[fact.position] = error
 
     def _play(self, sent: Sent, outer: ReceiverCall | None) -> None:
         dispatch = self.start(sent, outer)

@@ -61,11 +61,13 @@ class Inside(Recording):
 
     heard: list[tuple[str, str]] = field(default_factory=list)
 
-    def enter(self, call: ReceiverCall) -> object:
+    def enter(self, dispatch: Dispatch, position: int) -> object:
+        call = ReceiverCall(dispatch, position)
         self.heard.append(("enter", short_name(call)))
         return short_name(call)
 
-    def leave(self, call: ReceiverCall, entered: Any) -> None:
+    def leave(self, dispatch: Dispatch, position: int, entered: Any) -> None:
+        call = ReceiverCall(dispatch, position)
         assert entered == short_name(call)
         self.heard.append(("leave" if call.ended is None else "end", short_name(call)))
 

@@ -34,8 +34,8 @@ def receiver_named(name: str):
 
 def dispatch_of(signal: str, *receivers: str, policy: Policy = PROPAGATE) -> Dispatch:
     functions = [receiver_named(name) for name in receivers]
-    dispatch = Dispatch(site(signal), None, "send", policy, functions, (), None)
-    dispatch.calls = [ReceiverCall(dispatch, function, Mode.SYNC, 0) for function in functions]
+    dispatch = Dispatch(site(signal), None, "send", policy, functions, len(functions), (), None)
+    dispatch.begans[:] = [0] * len(functions)
     return dispatch
 
 
@@ -168,13 +168,13 @@ def test_levels_say_what_deserves_a_span(level, quick, slow, failed):
     decided = worth(slow=0.1)
     call = dispatch_of("shop.order_paid", "shop.receivers.reindex", policy=CAPTURE).calls[0]
 
-    call.ended, call.outcome = 99_999_999, Outcome.RETURNED
+    call.dispatch.endeds[0] = 99_999_999
     assert decided.deserves_span(call, level) is quick
-    call.ended = 100_000_000  # as long as what counts as slow is slow
+    call.dispatch.endeds[0] = 100_000_000  # as long as what counts as slow is slow
     assert decided.deserves_span(call, level) is slow
-    call.ended, call.outcome = 1, Outcome.RAISED
+    call.dispatch.endeds[0], call.dispatch.faults[0] = 1, Outcome.RAISED
     assert decided.deserves_span(call, level) is failed
-    call.outcome = Outcome.CANCELLED
+    call.dispatch.faults[0] = Outcome.CANCELLED
     assert decided.deserves_span(call, level) is quick
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from tests.support.telemetry import Spans
+from tests.support.telemetry import Spans, Tree
 
 import heliograph
 
@@ -65,7 +65,7 @@ def test_each_signal_and_each_parent_has_its_own_budget(instrument, spans, order
             for signal in (order_paid, order_shipped):
                 send_many(signal, 3)
 
-    children = [*[("send order_paid", [])] * 3, *[("send order_shipped", [])] * 3]
+    children: Tree = [*[("send order_paid", [])] * 3, *[("send order_shipped", [])] * 3]
     assert spans.tree() == [("first", children), ("second", children)]
     assert [dict(span.attributes)[f"{ROLLED_UP}.count"] for span in rolled_up(spans)] == [1, 1, 1, 1]
 
@@ -194,7 +194,7 @@ def test_shutting_the_provider_down_makes_the_roll_ups_that_are_open(instrument,
     parent = spans.tracer.start_span("never ended")
     with trace.use_span(parent):
         send_many(order_paid, 3)
-    for processor in spans.provider._active_span_processor._span_processors[1:]:  # all but the exporter's own
+    for processor in spans.provider._active_span_processor._span_processors[:-1]:  # all but the exporter's own
         processor.shutdown()
 
     assert [dict(span.attributes)[f"{ROLLED_UP}.count"] for span in rolled_up(spans)] == [2]

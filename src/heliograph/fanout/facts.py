@@ -261,9 +261,10 @@ class Dispatch:
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended and so have all calls that it began."""
-        pairs = zip(self.begans, self.endeds, strict=True)
-        return self.ended is not None and all(began is None or ended is not None for began, ended in pairs)
+        """Whether it has ended and so have all async calls that it began; plain ones do not outlive whoever runs them."""
+        begans, endeds = self.begans, self.endeds
+        concurrent = range(self.first_async, len(begans))
+        return self.ended is not None and all(begans[at] is None or endeds[at] is not None for at in concurrent)
 
     def at(self, moment: int) -> int:
         """Return *moment*, a reading of the monotonic clock, in nanoseconds since the epoch."""

@@ -78,8 +78,8 @@ def _signals_of_class(cls: type, path: str, classes: tuple[type, ...]) -> Iterat
 
 
 # What a metaclass or a kind of module does when it is asked for its attributes is not our business.
-_MODULE_DICT = ModuleType.__dict__["__dict__"]
-_CLASS_DICT = type.__dict__["__dict__"]
+_MODULE_DICT: Any = ModuleType.__dict__["__dict__"]
+_CLASS_DICT: Any = type.__dict__["__dict__"]
 
 
 def _module_of(cls: type) -> str | None:

@@ -14,7 +14,7 @@ from time import perf_counter_ns, time
 
 from heliograph.config import Level
 from heliograph.fanout.describe import receiver_name
-from heliograph.fanout.facts import PROPAGATE, Dispatch, Mode, Receiver, ReceiverCall, Site
+from heliograph.fanout.facts import Dispatch, Receiver, ReceiverCall, Site
 from heliograph.report import model
 from heliograph.report.lines import Branch, DispatchNode, ReceiverNode, Tree
 from heliograph.report.requests import Requests
@@ -28,7 +28,7 @@ LINES_OF_A_GROUP = 400
 DEEPEST = 16
 _MOST_OPEN = 4096
 
-_Place = tuple[int, int]
+_Place = tuple[int, int, int]
 
 
 class Collector:
@@ -109,7 +109,7 @@ class Collector:
         troubled = False
         for call in dispatch.calls:
             level = worth.call_level(call)
-            opened = self._opened.pop((id(call), call.began), None) if self._opened else None
+            opened = self._opened.pop(_place(call), None) if self._opened else None
             if level is not Level.OFF:
                 slow = worth.is_slow(call)
                 troubled = troubled or slow or call.failed
@@ -153,7 +153,7 @@ class Collector:
             outer = outer.dispatch.outer
         if outer is None:
             return tree.roots
-        place = id(outer), outer.began
+        place = _place(outer)
         if place not in self._opened:
             if len(self._opened) >= _MOST_OPEN:  # most likely calls that were given up and never end
                 del self._opened[next(iter(self._opened))]
@@ -172,11 +172,11 @@ class Collector:
     def _is_expected(self, connected: tuple[str, Receiver]) -> bool:
         """Tell whether a receiver would have got a line, had it been called."""
         name, receiver = connected
-        dispatch = Dispatch(Site(_Named(name), lambda: None), None, "", PROPAGATE, (receiver,), (), None)
-        return self._worth.dispatch_level(dispatch) >= max(self._worth.settings.level, Level.ERRORS)
+        level = self._worth.receiver_level(receiver_name(receiver), self._worth.level_of(name))
+        return level >= max(self._worth.settings.level, Level.ERRORS)
 
     def _is_due(self, dispatch: Dispatch, receiver: Receiver) -> bool:
-        level = self._worth.call_level(ReceiverCall(dispatch, receiver, Mode.SYNC, dispatch.began))
+        level = self._worth.receiver_level(receiver_name(receiver), self._worth.signal_level(dispatch.site))
         return level >= self._worth.settings.level
 
     def _group_outside(self) -> model.Group:
@@ -209,19 +209,8 @@ class Collector:
         self._lock = threading.RLock()
 
 
-class _Named:
-    """The library of a signal of which only the name is known."""
-
-    system = ""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def name_of(self, _: object) -> str:
-        return self._name
-
-    def uid_of(self, *_: object) -> None:
-        return None
+def _place(call: ReceiverCall) -> _Place:
+    return id(call.dispatch), call.position, call.began
 
 
 _collectors: weakref.WeakSet[Collector] = weakref.WeakSet()

@@ -17,6 +17,7 @@ from heliograph.fanout import describe
 from heliograph.fanout.facts import Dispatch, Outcome
 from heliograph.telemetry import semconv
 from heliograph.telemetry.plans import ReceiverPlan, SignalPlan
+from heliograph.telemetry.policy import is_worth
 
 __all__ = ["Failure", "Finished"]
 
@@ -142,10 +143,7 @@ class Finished:
     @property
     def deserves_span(self) -> bool:
         """Whether the dispatch itself is worth a span."""
-        level = self.level
-        if level is Level.SLOW:
-            return self.failed or self.slow
-        return level is Level.ALL or (level is Level.ERRORS and self.failed)
+        return is_worth(self.level, failed=self.failed, slow=self.slow)
 
     @property
     def special(self) -> bool:
@@ -158,13 +156,12 @@ class Finished:
             position
             for position, plan in enumerate(self.receivers or ())
             if self.begans[position] is not None
-            and (plan.level is Level.ALL or position in asked_for or self._is_worth(position, plan.level))
+            and (
+                plan.level is Level.ALL
+                or position in asked_for
+                or is_worth(plan.level, failed=position in self.failures, slow=self.is_slow(position))
+            )
         ]
-
-    def _is_worth(self, position: int, level: Level) -> bool:
-        if level is Level.OFF:
-            return False
-        return position in self.failures or (level is Level.SLOW and self.is_slow(position))
 
     def span_context(self, position: int | None = None) -> SpanContext | None:
         """Return the context of the span of the receiver at *position*, or of the dispatch's own; None for no span."""

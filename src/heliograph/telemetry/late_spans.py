@@ -190,11 +190,12 @@ def _is_random(tracer: SdkTracer) -> int:
 class ReceiverSpan:
     """What is current while a receiver runs: a span to whoever asks, two words until then."""
 
-    __slots__ = ("__weakref__", "_trace", "homes", "position")
+    __slots__ = ("__weakref__", "_trace", "homes", "outer", "position")
 
-    def __init__(self, dispatch_trace: DispatchTrace, position: int) -> None:
+    def __init__(self, dispatch_trace: DispatchTrace, position: int, outer: Context) -> None:
         self._trace = dispatch_trace
         self.position = position
+        self.outer = outer  # the context around the receiver: what an earlier one attached and left is in it
         self.homes: tuple[Context, ...] = ()  # other contexts in which it has come to be current
 
     def get_span_context(self) -> SpanContext:
@@ -288,7 +289,7 @@ class LateSpans:
             return self._enter_async(opened, position)
         pair = opened.pair
         if pair is None:
-            pair = opened.pair = _pair(opened, position)
+            pair = opened.pair = _pair(opened, position, self._get())
         else:
             pair[1].position = position
         return self._set(pair[0])
@@ -302,12 +303,12 @@ class LateSpans:
         pair: Any = opened.pair
         if self._get() is not pair[0]:
             opened.pair = None
-            self._leave_attached(opened, pair[0])
+            self._leave_attached(pair[1], pair[0])
             return
         self._reset(entered)
         if pair[1].homes:
             opened.pair = None
-            self._pass_on(opened, pair[1])
+            _pass_on(pair[1])
         # Also a copy of the context, such as a task takes, counts here: it refers to what was set.
         if _references(pair[0]) > _OWN_REFERENCES or _references(pair[1]) > _OWN_REFERENCES + 1:
             opened.pair = None
@@ -351,7 +352,7 @@ class LateSpans:
 
     def _enter_async(self, opened: DispatchTrace, position: int) -> Token[Context]:
         if position not in opened.waiting:
-            made = _pair(opened, position)[0]
+            made = _pair(opened, position, self._get())[0]
             opened.waiting[position] = made, made
         return self._set(opened.waiting[position][1])
 
@@ -363,33 +364,22 @@ class LateSpans:
         else:
             opened.waiting[position] = made, current
         if ended and current is not made:
-            self._leave_attached(opened, made)
+            self._leave_attached(made[SPAN_KEY], made)  # type: ignore[arg-type]  # it was put there
         else:
             self._reset(token)
 
-    def _leave_attached(self, opened: DispatchTrace, ours: Context) -> None:
+    def _leave_attached(self, span: ReceiverSpan, ours: Context) -> None:
         """The receiver ended with another context attached, or detached one that it had not attached itself.
 
         What it did stays done. Our span has ended, so it may not be current in what stays, nor become
         current again when what stays is detached: the context that we attached turns into the outer one, and
         so does each that turned into ours before.
         """
-        span = ours[SPAN_KEY]
-        current, outer_span = self._get(), trace.get_current_span(opened.outer)
-        if isinstance(span, ReceiverSpan):
-            span.homes = (ours, *span.homes)
-            self._pass_on(opened, span)
+        span.homes = (ours, *span.homes)
+        _pass_on(span)
+        current = self._get()
         if current.get(SPAN_KEY) is span:
-            self._set(trace.set_span_in_context(outer_span, current))
-
-    def _pass_on(self, opened: DispatchTrace, span: ReceiverSpan) -> None:
-        """Turn all contexts in which *span* came to be current into the outer one, until that span ends too."""
-        outer_span = trace.get_current_span(opened.outer)
-        for home in span.homes:
-            dict.clear(home)
-            dict.update(home, opened.outer)
-        if isinstance(outer_span, ReceiverSpan):
-            outer_span.homes = (*outer_span.homes, *span.homes)
+            self._set(trace.set_span_in_context(trace.get_current_span(span.outer), current))
 
     def _export_calls(
         self, finished: Finished, spoken: Collection[int], opened: DispatchTrace, errors: Mapping[int, BaseException]
@@ -439,9 +429,19 @@ class LateSpans:
         )
 
 
-def _pair(opened: DispatchTrace, position: int) -> tuple[Context, ReceiverSpan]:
-    span = ReceiverSpan(opened, position)
-    return Context({**opened.outer, SPAN_KEY: span}), span
+def _pair(opened: DispatchTrace, position: int, outer: Context) -> tuple[Context, ReceiverSpan]:
+    span = ReceiverSpan(opened, position, outer)
+    return Context({**outer, SPAN_KEY: span}), span
+
+
+def _pass_on(span: ReceiverSpan) -> None:
+    """Turn all contexts in which *span* has come to be current into the one around it, until that one's span ends too."""
+    outer_span = trace.get_current_span(span.outer)
+    for home in span.homes:
+        dict.clear(home)
+        dict.update(home, span.outer)
+    if isinstance(outer_span, ReceiverSpan):
+        outer_span.homes = (*outer_span.homes, *span.homes)
 
 
 def _name(finished: Finished) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import sys
 from typing import Any
 
 import structlog
@@ -26,9 +26,8 @@ OPT_IN_VARIABLE = "OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"
 class StructuredLogs:
     """Writes a structlog event for each receiver that failed or was slow.
 
-    structlog is used as the application has configured it; this library never configures it. Without a
-    configuration structlog would print to the program's standard output, so then the events go to the logger
-    ``heliograph`` of the standard library.
+    structlog is used as the application has configured it; this library never configures it. Where nobody
+    has, events go to standard error: standard output is the program's own.
 
     Args:
         logger: A structlog logger to use in place of ``structlog.get_logger("heliograph")``.
@@ -36,12 +35,6 @@ class StructuredLogs:
 
     def __init__(self, logger: Any = None) -> None:
         self._given = logger
-        self._configured = structlog.get_logger(semconv.SCOPE)
-        self._standard = structlog.wrap_logger(
-            logging.getLogger(semconv.SCOPE),
-            processors=[structlog.processors.KeyValueRenderer(key_order=["event"])],
-            wrapper_class=structlog.stdlib.BoundLogger,
-        )
 
     @property
     def is_heard(self) -> bool:
@@ -52,7 +45,9 @@ class StructuredLogs:
     def _logger(self) -> Any:
         if self._given is not None:
             return self._given
-        return self._configured if structlog.is_configured() else self._standard
+        if structlog.is_configured():  # asked each time: applications configure it when they please
+            return structlog.get_logger(semconv.SCOPE)
+        return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
     def write(self, dispatch: Finished) -> None:
         """Write what is to be said about the calls of *dispatch*."""

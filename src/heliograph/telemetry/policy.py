@@ -74,6 +74,13 @@ class Unmatched:
         return f"{self.setting}: {self.pattern!r} matches nothing that is known here.{guess}"
 
 
+def is_worth(level: Level, *, failed: bool, slow: bool) -> bool:
+    """Return whether something that failed, was slow, or neither, is worth saying at *level*."""
+    if level is Level.SLOW:
+        return failed or slow
+    return level is Level.ALL or (level is Level.ERRORS and failed)
+
+
 class Worth:
     """Decides, from settings, what is worth saying about signals and receivers. Answers are cached by name.
 
@@ -94,10 +101,32 @@ class Worth:
 
     def signal_level(self, site: Site) -> Level:
         """Return how much is said about a signal."""
-        if site.name not in self._signals:
-            self._signals[site.name] = self._find_signal_level(site.name)
-        return self._signals[site.name]
+        return self.level_of(site.name)
 
+    def level_of(self, signal_name: str) -> Level:
+        """Return how much is said about the signal of that name."""
+        if signal_name not in self._signals:
+            self._signals[signal_name] = self._find_signal_level(signal_name)
+        return self._signals[signal_name]
+
+    def dispatch_level(self, dispatch: Dispatch) -> Level:
+        """Return how much is said about a dispatch: no more than about the most talkative of its receivers."""
+        level = self.signal_level(dispatch.site)
+        levels = [self.receiver_level(receiver_name(receiver), level) for receiver in dispatch.receivers or ()]
+        return min(level, max(levels, default=level))
+
+
+    def call_level(self, call: ReceiverCall) -> Level:
+        """Return how much is said about a call of a receiver."""
+        return self.receiver_level(receiver_name(call.receiver), self.signal_level(call.dispatch.site))
+
+    def is_slow(self, fact: Dispatch | ReceiverCall) -> bool:
+        """Return whether it took at least as long as what counts as slow."""
+        return fact.ended is not None and fact.ended - fact.began >= self.slow
+
+    def deserves_span(self, fact: Dispatch | ReceiverCall, level: Level) -> bool:
+        """Return whether a finished dispatch or call is worth a span, or a line, at *level*."""
+        return is_worth(level, failed=fact.failed, slow=self.is_slow(fact))
 
     @property
     def has_patterns(self) -> bool:

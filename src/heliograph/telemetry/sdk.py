@@ -145,7 +145,7 @@ def put_first(provider: Any, processor: SpanProcessor) -> Callable[[], None]:
 
     A provider that is not the SDK's is told nothing; one whose inside is another tells it last, and for good.
     """
-    multi = getattr(provider, "_active_span_processor", None)
+    multi: Any = getattr(provider, "_active_span_processor", None)
     if not isinstance(getattr(multi, "_span_processors", None), tuple) or not hasattr(multi, "_lock"):
         if hasattr(provider, "add_span_processor"):
             provider.add_span_processor(processor)
@@ -184,13 +184,9 @@ def global_meter_provider() -> Any:
 
 def _are_default(limits: SpanLimits) -> bool:
     """Return whether no span of ours can reach a limit."""
-    return limits.max_span_attributes is not None and (
-        limits.max_span_attributes >= 128
-        and limits.max_events >= 128
-        and limits.max_event_attributes >= 128
-        and limits.max_span_attribute_length is None
-        and limits.max_attribute_length is None
-    )
+    counts = (limits.max_span_attributes, limits.max_events, limits.max_event_attributes)
+    lengths = (limits.max_span_attribute_length, limits.max_attribute_length)
+    return all(count is not None and count >= 128 for count in counts) and lengths == (None, None)
 
 
 def _is_known(sampler: Sampler) -> bool:

@@ -127,14 +127,14 @@ class Telemetry:
                 opened.let_go()
             return
         finished = Finished(dispatch, signal)
-        if opened is not None:
-            opened.let_go()
         if special or self._immediate:
             with self._backlog.saying:
                 self._say(finished, dispatch.errors)
             for logs in self._logs:
                 attempt(logs.write, finished)
-        else:
+        if opened is not None:
+            opened.let_go()
+        if not (special or self._immediate):
             self._backlog.put(finished)
         if not self._is_current():
             self._set_up()
