@@ -7,6 +7,7 @@ log line, the receiver itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -42,11 +43,13 @@ class DeferredSpan(Span):
         outer: The context in which it would have started.
     """
 
-    __slots__ = ("_real", "_start", "homes", "made", "outer", "waiting")
+    __slots__ = ("_lock", "_real", "_start", "_starting", "homes", "made", "outer", "waiting")
 
     def __init__(self, start: Callable[[Context], Span], outer: Context) -> None:
         self._start = start
+        self._starting = False
         self._real: Span | None = None
+        self._lock = threading.RLock()
         self.outer = outer
         self.made = self.waiting = trace.set_span_in_context(self, outer)
         self.homes = [self.made]  # all contexts in which it is current, and which may be restored after its end
@@ -59,10 +62,15 @@ class DeferredSpan(Span):
     @property
     def real(self) -> Span:
         """The real span, started now unless it was before."""
-        if self._real is None:
-            # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
-            self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
-        return self._real
+        if self._real is not None:
+            return self._real
+        with self._lock:  # a receiver's threads may ask at the same time
+            if self._real is None and not self._starting:
+                self._starting = True
+                # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
+                self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
+            # A processor may ask, in a log line, while the span is being started.
+            return self._real or _parent_of(self.outer)
 
     def let_go(self) -> None:
         """Let go of the fact, which is over: who asks for the span only now gets the parent's in its place."""
@@ -156,6 +164,7 @@ class ApiSpans:
 
     def __init__(self, tracer: Tracer, choices: Choices) -> None:
         self._tracer = tracer
+        self._opening = threading.Lock()
         self._signal_of, self._roll_up, self._record_exceptions = choices
 
     def enter(self, dispatch: Dispatch, position: int) -> Entered | None:
@@ -195,8 +204,11 @@ class ApiSpans:
                 start_time=dispatch.started_at,
             )
 
-        opened = dispatch.inside = ApiTrace(self, DeferredSpan(start, otel_context.get_current()))
-        return opened
+        with self._opening:  # under asend, receivers begin on two threads
+            if dispatch.inside is None:
+                dispatch.inside = ApiTrace(self, DeferredSpan(start, otel_context.get_current()))
+            opened: ApiTrace = dispatch.inside
+            return opened
 
     def export(self, finished: Finished, errors: Mapping[int, BaseException]) -> str | None:
         """Start and end the spans that *finished* is worth; return why it has none, if so."""

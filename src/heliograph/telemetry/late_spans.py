@@ -127,7 +127,10 @@ class DispatchTrace:
             return NonRecordingSpan(context)
         plan = self._signal.plan(self._dispatch, position)
         start_time = self._dispatch.at(self._dispatch.begans[position] or self._dispatch.began)
-        return self.spans.setdefault(position, self.span_of(plan, context, start_time))
+        with self._starting:  # a receiver's threads may write at the same time
+            if position not in self.spans:
+                self.spans[position] = self.span_of(plan, context, start_time)
+            return self.spans[position]
 
     def span_of(self, plan: ReceiverPlan, context: SpanContext, start_time: int) -> Span:
         """Start a span of the SDK's own for a receiver."""
@@ -279,6 +282,7 @@ class LateSpans:
 
     def __init__(self, tracer: SdkTracer, variable: ContextVar[Context], choices: Choices) -> None:
         self.tracer = tracer
+        self._opening = threading.Lock()
         self._get, self._set, self._reset = variable.get, variable.set, variable.reset
         self._signal_of, self._roll_up, self._record_exceptions = choices
 
@@ -315,8 +319,11 @@ class LateSpans:
 
     def open(self, dispatch: Dispatch) -> DispatchTrace:
         """Return what is to be known of the dispatch's spans."""
-        opened = dispatch.inside = DispatchTrace(self, dispatch, self._get(), self._signal_of(dispatch.site))
-        return opened
+        with self._opening:  # under asend, receivers begin on two threads
+            if dispatch.inside is None:
+                dispatch.inside = DispatchTrace(self, dispatch, self._get(), self._signal_of(dispatch.site))
+            opened: DispatchTrace = dispatch.inside
+            return opened
 
     def export(self, finished: Finished, errors: Mapping[int, BaseException]) -> str | None:
         """Hand the spans that *finished* is worth to the processors; return why it has none, if so."""
