@@ -48,15 +48,18 @@ class SpanExporter(OTLPSpanExporter):
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
     """Return *spans* as a serialized ``ExportTraceServiceRequest``."""
-    ours: dict[tuple[Any, Any], list[bytes]] = {}
+    ours: dict[tuple[int, int], list[bytes]] = {}  # by identity: the hash of a resource is that of all its text
+    groups: dict[tuple[int, int], tuple[Any, Any]] = {}
     others = []
     for span in spans:
         if type(span) is FactSpan:
-            place = (span.resource, span.instrumentation_scope)
-            ours.setdefault(place, []).append(_field(_SPANS, _encode_span(span)))
+            group = (span.resource, span.instrumentation_scope)
+            key = (id(group[0]), id(group[1]))
+            groups[key] = group
+            ours.setdefault(key, []).append(_field(_SPANS, _encode_span(span)))
         else:
             others.append(span)
-    encoded = [_encode_group(resource, scope, b"".join(members)) for (resource, scope), members in ours.items()]
+    encoded = [_encode_group(*groups[key], b"".join(members)) for key, members in ours.items()]
     if others:
         encoded.append(encode_spans(others).SerializeToString())
     return b"".join(encoded)  # a repeated field is the concatenation of its parts
