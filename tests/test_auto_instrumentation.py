@@ -81,7 +81,7 @@ def test_uninstrumenting_what_is_not_instrumented_does_nothing(instrumentor):
 
 def test_a_wrong_setting_is_an_error(instrumentor):
     """And it is not on then."""
-    with pytest.raises(ConfigurationError, match="^level= cannot be 'verbose'"):
+    with pytest.raises(ConfigurationError, match=r"^level= cannot be 'verbose'"):
         instrumentor.instrument(level="verbose")
 
     assert instrumentor.is_instrumented_by_opentelemetry is False

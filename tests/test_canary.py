@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+from typing import Any
 
 import django.dispatch
 import pytest
@@ -13,7 +14,7 @@ import structlog
 
 import heliograph
 
-CANARY = "".join(["yellow", "-", "bird"])  # put together at run time, so that no line of source shows it
+CANARY = "drib-wolley"[::-1]  # made at run time, so that no line of source in a traceback shows it
 
 
 class OutOfStock(Exception):
@@ -51,7 +52,7 @@ class Canary:
 def written(request):
     """What structlog writes, as the application has configured it."""
     output = io.StringIO()
-    renderer = {
+    renderer: Any = {
         "console": structlog.dev.ConsoleRenderer(colors=False),
         "json": structlog.processors.JSONRenderer(),
     }[request.param]
@@ -63,7 +64,6 @@ def written(request):
     structlog.reset_defaults()
 
 
-@pytest.mark.filterwarnings("ignore:Remove `format_exc_info`:UserWarning")
 @pytest.mark.parametrize("opt_in", ["", "logs/dup"])
 @pytest.mark.parametrize("Signal", [heliograph.Signal, django.dispatch.Signal])
 def test_a_canary_is_seen_nowhere(monkeypatch, instrument, spans, metrics, otel_logs, written, caplog, opt_in, Signal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+from typing import Any
 from unittest import mock
 
 import django
@@ -18,13 +19,13 @@ from django.db.models import signals as models
 from django.dispatch import Signal
 from django.test import signals as test
 from django.test.utils import override_settings
-from tests.support.observers import Recording, observing
-from tests.support.shop.models import Pizza, Topping
-from tests.support.shop.signals import Oven, pizza_done
 
 from heliograph import instrumentor
 from heliograph.adapters.django import DjangoAdapter
 from heliograph.fanout.observer import observe
+from tests.support.observers import Recording, observing
+from tests.support.shop.models import Pizza, Topping
+from tests.support.shop.signals import Oven, pizza_done
 
 METHODS = [name for name in ("send", "send_robust", "asend", "asend_robust") if hasattr(Signal, name)]
 ORIGINALS = {name: vars(Signal)[name] for name in METHODS}
@@ -331,7 +332,7 @@ def test_who_wrapped_send_before_us_is_still_called(adapter, observer, keeps_nam
 
 def test_who_mocked_send_before_us_is_still_called(adapter, observer):
     """A mock in the place of a method has no name to go by."""
-    signal = Signal()
+    signal: Any = Signal()
     with mock.patch.object(Signal, "send", autospec=False, return_value="mocked") as mocked:
         undo = adapter.install()
         assert signal.send(sender=None) == "mocked"
@@ -370,7 +371,7 @@ def unknown_release(monkeypatch):
 
 def test_an_unknown_release_is_observed_from_outside(unknown_release, observer, caplog):
     """Its dispatches are, its receivers are not; it says so once, and the results are its own."""
-    signal = Signal()
+    signal: Any = Signal()
     signal.connect(receiver)
     with mock.patch.object(Signal, "send", lambda self, sender, **named: ["the future", sender, named]):
         with caplog.at_level(logging.WARNING):
@@ -485,3 +486,20 @@ def test_djangos_own_test_client_request_is_one_tree(instrument, spans, connect)
     counts = spans.counts()
     assert counts["send pizza_done"] == 1
     assert counts["handle receiver"] >= 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_without_observers_the_outer_methods_are_the_originals(adapter, name):
+    """Also where somebody else's method is called: results are theirs, and nobody is told."""
+    import asyncio
+
+    signal = Signal()
+    signal.connect(receiver)
+    with mock.patch.object(Signal, name, wrapping([], ORIGINALS[name])):
+        undo = adapter.install()
+        result = getattr(signal, name)(sender=None)
+        if name.startswith("a"):
+            result = asyncio.run(result)
+        undo()
+
+    assert result == [(receiver, "heard")]

@@ -458,7 +458,7 @@ def test_a_marked_function_that_returns_nothing_to_await_is_an_error(signal, asy
     [(_, error)] = signal.send_robust(sender=None)
     assert isinstance(error, TypeError)
     assert "await" in str(error)
-    with pytest.raises(TypeError, match="awaitable|coroutine|await"):
+    with pytest.raises(TypeError, match=r"awaitable|coroutine|await"):
         signal.send(sender=None)
 
 

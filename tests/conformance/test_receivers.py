@@ -56,7 +56,7 @@ class Instance:
     def __eq__(self, other: object) -> bool:
         return other == "instance"
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Unnamed:
@@ -77,7 +77,7 @@ class Equal:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Equal)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __call__(self, **named):
         return "equal"

@@ -6,9 +6,9 @@ import gc
 from typing import Any
 
 import pytest
-from tests.support.observers import Recording, observing
 
 from heliograph import instrumentor
+from tests.support.observers import Recording, observing
 
 
 def test_a_send_returns_pairs_of_receiver_and_response_in_the_order_of_connecting(signal, send):
@@ -284,7 +284,7 @@ def test_a_signal_restored_while_muted_connections_were_made_keeps_both(signal, 
 def test_a_subclass_may_override_send_and_call_super(dispatcher, observation):
     """Plugin systems do; the override runs, and the dispatch counts once."""
 
-    class Counting(dispatcher.Signal):
+    class Counting(dispatcher.Signal):  # type: ignore[misc, name-defined]
         sent = 0
 
         def send(self, sender, **named):
@@ -307,7 +307,7 @@ def test_a_subclass_may_override_send_and_call_super(dispatcher, observation):
 def test_a_subclass_may_override_who_is_called(dispatcher, send, observation):
     """Plugin systems choose receivers by overriding ``_live_receivers``: their choice is called."""
 
-    class Choosy(dispatcher.Signal):
+    class Choosy(dispatcher.Signal):  # type: ignore[misc, name-defined]
         def _live_receivers(self, sender):
             found = super()._live_receivers(sender)
             if isinstance(found, tuple):

@@ -7,6 +7,7 @@ import contextvars
 import sys
 import threading
 import warnings
+from types import FrameType
 
 import pytest
 
@@ -137,7 +138,8 @@ def test_as_many_frames_lie_between_sender_and_receiver(signal, dispatcher, oper
     depths = []
 
     def receiver(**_):
-        frame, depth = sys._getframe(), 0
+        frame: FrameType | None = sys._getframe()
+        depth = 0
         while frame is not None and frame is not here:
             frame, depth = frame.f_back, depth + 1
         depths.append(depth)

@@ -8,11 +8,11 @@ import logging
 
 import django.dispatch
 import pytest
-from tests.support.shop import signals as shop
 
 import heliograph
 from heliograph.dispatch.signal import DIALECT
 from heliograph.errors import ConfigurationError, HeliographError, ReceiverSignatureError, ReceiverTypeError
+from tests.support.shop import signals as shop
 
 HERE = __name__
 
@@ -92,7 +92,7 @@ def test_the_error_about_providing_args_says_what_to_pass():
 def test_a_name_is_given_by_keyword_alone():
     """Positional arguments are Django's."""
     with pytest.raises(TypeError):
-        heliograph.Signal(None, False, "shop.order_paid")  # type: ignore[misc]
+        heliograph.Signal(None, False, "shop.order_paid")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_decorator_connects_djangos_signals_too():
     """Anything with a ``connect`` method will do."""
     theirs = django.dispatch.Signal()
 
-    @heliograph.receiver([theirs])
+    @heliograph.receiver([theirs])  # type: ignore[list-item]  # declared for ours
     def function(**_):
         return "heard"
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import types
+from typing import Any
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 
 import pytest
 from django.utils.functional import SimpleLazyObject
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.shop.models import Pizza
 
 from heliograph.fanout.describe import error_type, receiver_location, receiver_name, sender_name, unwrapped
+from tests.support.shop.models import Pizza
 
 HERE = __name__
 
@@ -88,7 +89,7 @@ class UncooperativeClass(metaclass=UncooperativeMeta):
 class LiesAboutItsClass:
     """Says it is a function, by ``__class__``."""
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self):
         raise RuntimeError("asked")
 
@@ -110,8 +111,8 @@ NAMES = [
     (function, f"{HERE}.function"),
     (coroutine_function, f"{HERE}.coroutine_function"),
     (wrapped, f"{HERE}.wrapped"),
-    (functools.partial(function, 1), f"{HERE}.function"),
-    (functools.partial(functools.partial(Receivers().method, 1), 2), f"{HERE}.Receivers.method"),
+    (functools.partial(function, more=1), f"{HERE}.function"),
+    (functools.partial(functools.partial(Receivers().method, more=1), less=2), f"{HERE}.Receivers.method"),
     (Receivers().method, f"{HERE}.Receivers.method"),
     (Receivers().of_class, f"{HERE}.Receivers.of_class"),
     (Receivers.of_class, f"{HERE}.Receivers.of_class"),
@@ -162,7 +163,7 @@ def test_a_function_without_a_module_has_its_name_alone():
     namespace: dict[str, object] = {}
     exec("def made(**_): pass", {}, namespace)
     made = namespace["made"]
-    made.__module__ = None  # type: ignore[attr-defined]
+    made.__module__ = None  # type: ignore[assignment]
 
     assert receiver_name(made) == "made"
 
@@ -195,7 +196,7 @@ SENDERS = [
     (Pizza(name="margherita"), "shop.Pizza"),
     (function, f"{HERE}.function"),
     (Receivers().method, f"{HERE}.Receivers.method"),
-    (functools.partial(function, 1), f"{HERE}.function"),
+    (functools.partial(function, more=1), f"{HERE}.function"),
     (types, "types"),
     (types.ModuleType("made"), "made"),
     ("text", "str"),
@@ -223,7 +224,7 @@ def test_only_djangos_meta_is_a_label():
         class _meta:
             app_label, object_name = "not", "django"
 
-    assert sender_name(Other).endswith("<locals>.Other")
+    assert str(sender_name(Other)).endswith("<locals>.Other")
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_names_do_not_keep_what_they_name():
 
     receiver_name(local)
     sender_name(Local())
-    references = [weakref.ref(local), weakref.ref(Local)]
+    references: list[Any] = [weakref.ref(local), weakref.ref(Local)]
     del local, Local
     gc.collect()
 

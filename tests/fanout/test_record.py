@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_times_are_in_order_and_durations_in_seconds(signal, keeper):
 
 def test_a_fact_that_runs_has_no_duration_yet(signal, inside):
     """Nor an outcome."""
-    seen = []
+    seen: list[Any] = []
 
     class Looking:
         def interested(self, site):
@@ -100,9 +101,12 @@ def test_a_fact_that_runs_has_no_duration_yet(signal, inside):
 def test_under_send_the_first_error_ends_the_dispatch(signal, keeper):
     """Both have raised; those that were due are skipped."""
     errors = []
-    keeper.finished = lambda dispatch: (
-        errors.append((dispatch.error, [call.error for call in dispatch.calls])) or (keeper.dispatches.append(dispatch))
-    )
+
+    def finished(dispatch):
+        errors.append((dispatch.error, [call.error for call in dispatch.calls]))
+        keeper.dispatches.append(dispatch)
+
+    keeper.finished = finished
     for one in (receiver, failing, concurrent):
         signal.connect(one)
     with pytest.raises(Broken) as caught:

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import django
 import django.dispatch
 import pytest
+from asgiref.sync import sync_to_async
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from tests.support.observers import Recording, observing
-from tests.support.telemetry import Metrics, Spans
 
 import heliograph
 from heliograph import instrumentor
+from tests.support.observers import Recording, observing
+from tests.support.telemetry import Metrics, Spans
 
 DJANGO = django.dispatch.Signal
 KNOWS_ASYNC = django.VERSION >= (5, 0)
@@ -53,7 +54,7 @@ operations = st.sampled_from(["send", "send_robust", *(["asend", "asend_robust"]
 senders = st.sampled_from([None, *SENDERS])
 
 
-def receiver_for(number: int, plan: Plan, ran: list[int]) -> Any:
+def receiver_for(number: int, plan: Plan, ran: list[int]) -> Any:  # noqa: C901  # one branch a kind
     """Return a receiver made to plan, which notes that it ran."""
 
     def body(value: Any) -> Any:
@@ -113,6 +114,7 @@ def outcome(Signal: type[Any], plans: list[Plan], operation: str, sender: str | 
             result = asyncio.run(result)
     except Failure as error:
         if operation == "asend":  # a thread and a loop at the same time: who fails first is anybody's guess
+            asyncio.run(sync_to_async(lambda: None)())  # the one thread for plain receivers is done with them now
             return "raised", None, None
         plain = [number for number in ran if plans[number].kind != "async"]
         # Which async receivers got how far when one failed is the dispatcher's affair and differs between releases.
@@ -197,7 +199,7 @@ def test_the_spans_are_those_of_the_calls(plans, operation, sender):
     [(name, children)] = spans.tree()
     assert name == f"{operation} _OTHER"
     assert len(children) == len(note.calls)
-    assert len({span.get_span_context().trace_id for span in spans.finished}) == 1
+    assert len({span.context.trace_id for span in spans.finished}) == 1
     failed = sum(call.outcome == "raised" for call in note.calls)
     assert sum(span.name.startswith("handle") and not span.status.is_ok for span in spans.finished) == failed
 
@@ -209,7 +211,7 @@ class BothSignals(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.signals = [DJANGO(), heliograph.Signal()]
+        self.signals: list[Any] = [DJANGO(), heliograph.Signal()]
         self.alive: dict[int, Any] = {}
         self.next = 0
         self.undos = ExitStack()

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from tests.support.telemetry import Spans
 
 import heliograph
+from tests.support.telemetry import Spans, Tree
 
 
 def send_many(signal, times, operation="send"):
@@ -65,7 +65,7 @@ def test_each_signal_and_each_parent_has_its_own_budget(instrument, spans, order
             for signal in (order_paid, order_shipped):
                 send_many(signal, 3)
 
-    children = [*[("send order_paid", [])] * 3, *[("send order_shipped", [])] * 3]
+    children: Tree = [*[("send order_paid", [])] * 3, *[("send order_shipped", [])] * 3]
     assert spans.tree() == [("first", children), ("second", children)]
     assert [dict(span.attributes)[f"{ROLLED_UP}.count"] for span in rolled_up(spans)] == [1, 1, 1, 1]
 

@@ -8,6 +8,7 @@ log line, the receiver itself. So a quiet level leaves no orphans, and costs no 
 from __future__ import annotations
 
 import atexit
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -44,11 +45,13 @@ class DeferredSpan(Span):
         outer: The context in which the fact began.
     """
 
-    __slots__ = ("_real", "_start", "context", "ended", "home", "homes", "outer", "rolled_up")
+    __slots__ = ("_lock", "_real", "_start", "_starting", "context", "ended", "home", "homes", "outer", "rolled_up")
 
     def __init__(self, start: Callable[[Context], Span], outer: Context) -> None:
         self._start = start
+        self._starting = False
         self._real: Span | None = None
+        self._lock = threading.RLock()
         self.outer = outer
         self.home = trace.set_span_in_context(self, outer)  # the context in which it is current
         self.homes = [self.home]  # all contexts in which it is current, and which may be restored after its end
@@ -64,10 +67,15 @@ class DeferredSpan(Span):
     @property
     def real(self) -> Span:
         """The real span, started now unless it was before."""
-        if self._real is None:
-            # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
-            self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
-        return self._real
+        if self._real is not None:
+            return self._real
+        with self._lock:  # a receiver's threads may ask at the same time
+            if self._real is None and not self._starting:
+                self._starting = True
+                # Where a sampler or a processor fails, who runs in this context must not notice: they get the parent.
+                self._real = attempt(self._start, self.outer) or _parent_of(self.outer)
+            # A processor may ask, in a log line, while the span is being started.
+            return self._real or _parent_of(self.outer)
 
     def let_go(self) -> None:
         """Let go of the fact, which is over: who asks for the span only now gets the parent's in its place."""
@@ -133,6 +141,7 @@ class SpanObserver:
     """
 
     def __init__(self, tracer: Tracer, worth: Worth, *, record_exceptions: bool, provider: Callable[[], Any]) -> None:
+        self._lock = threading.Lock()
         self._tracer = tracer
         self._worth = worth
         self._record_exceptions = record_exceptions
@@ -165,9 +174,9 @@ class SpanObserver:
         try:
             return self._finish(dispatch)
         finally:
-            for fact in (dispatch, *dispatch.calls):
-                if fact.span is not None:
-                    fact.span.let_go()
+            for span in (dispatch.span, *(call.span for call in dispatch.calls)):
+                if span is not None:
+                    span.let_go()
 
     def flush(self) -> None:
         """Start and end the spans of all open roll-ups."""
@@ -200,9 +209,11 @@ class SpanObserver:
 
     def _dispatch_span(self, dispatch: Dispatch) -> DeferredSpan:
         if dispatch.span is None:
-            dispatch.span = DeferredSpan(
-                lambda outer: self._start_dispatch(dispatch, outer), otel_context.get_current()
-            )
+            with self._lock:  # under asend, receivers begin on two threads
+                if dispatch.span is None:
+                    dispatch.span = DeferredSpan(
+                        lambda outer: self._start_dispatch(dispatch, outer), otel_context.get_current()
+                    )
         span: DeferredSpan = dispatch.span
         return span
 
