@@ -76,6 +76,10 @@ help: ## Show this help
 .PHONY: install
 install: $(VENV)/.installed ## Install heliograph and its tools into .venv
 
+.PHONY: picture
+picture: $(VENV)/.installed ## Draw the picture in the README anew
+	@$(BIN)/python docs/picture.py
+
 .PHONY: demo
 demo: $(VENV)/.installed ## Run a small shop and see its signals
 	@$(BIN)/heliograph demo

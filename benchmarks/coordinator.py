@@ -1,15 +1,19 @@
 """Runs all rungs side by side, each in a process of its own, in interleaved rounds.
 
 Rungs cannot share a process: Sentry patches Django for good, and stock Django is to be stock. Yet figures from runs
-made one after the other could not be compared on a machine that others use as well. So every rung has one worker
-that lives through the whole run and sleeps until it is asked; in each round every rung is asked once for every number
-of receivers, one at a time. A ratio is taken within one round, between readings that are seconds apart at most, by
-workers with the same interpreter and environment: whatever slows the machine for a while slows both sides. That is
-what one process run would give, without the patches getting in each other's way; so it counts as one run.
+made one after the other could not be compared on a machine that others use as well. So every rung has a worker that
+sleeps until it is asked; in each round every rung is asked once for every number of receivers, one at a time. A ratio
+is taken within one round, between readings that are seconds apart at most, by workers with the same interpreter and
+environment: whatever slows the machine for a while slows both sides. That is what one process run would give, without
+the patches getting in each other's way; so it counts as one run.
+
+A process has luck or none with where things lie in memory, by a tenth and more, and keeps it until it ends. So every
+few rounds all workers are started afresh, with other hash seeds, and the medians are over several of each.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -35,11 +39,11 @@ class MeasurementError(Exception):
 class _Process:
     """One of our modules, running by itself; it ends when its input does."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(self, module: str, *arguments: str, seed: int = 0) -> None:
         self._process = subprocess.Popen(  # noqa: S603  # our own modules
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
-            env=_environment(),
+            env=_environment(seed),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -71,8 +75,8 @@ class _Process:
 class _Worker(_Process):
     """One rung."""
 
-    def __init__(self, rung: str, *options: str) -> None:
-        super().__init__("benchmarks.worker", rung, *options)
+    def __init__(self, rung: str, *options: str, seed: int) -> None:
+        super().__init__("benchmarks.worker", rung, *options, seed=seed)
         self.rung = rung
 
     def missing(self) -> str | None:
@@ -95,23 +99,24 @@ class _Worker(_Process):
 
 
 class _Workers:
-    """All workers of a run, by rung and by where their telemetry goes."""
+    """All workers of some rounds, by rung and by where their telemetry goes."""
 
-    def __init__(self, stack: ExitStack, otlp: str) -> None:
+    def __init__(self, stack: ExitStack, otlp: str, *, seed: int) -> None:
         self._stack = stack
+        self._seed = seed
         self._options = {"process": ("--otlp", otlp), "memory": ("--held",)}
         self._workers: dict[tuple[str, tuple[str, ...]], _Worker] = {}
 
-    def start(self, cells: Iterable[Cell], say: Say) -> None:
-        """Start a worker for each of *cells*, all at once, and wait for them."""
+    def start(self, cells: Iterable[Cell]) -> dict[str, str]:
+        """Start a worker for each of *cells*, all at once; return what is not installed, by the rung that is left out."""
         for cell in cells:
             key = self._key(cell)
             if key not in self._workers:
-                self._workers[key] = self._stack.enter_context(_Worker(key[0], *key[1]))
-        for key, worker in list(self._workers.items()):
-            if missing := worker.missing():
-                say(f"{worker.rung} is left out: {missing} is not installed.")
-                del self._workers[key]
+                self._workers[key] = self._stack.enter_context(_Worker(key[0], *key[1], seed=self._seed))
+        missing = {key: library for key, worker in self._workers.items() if (library := worker.missing())}
+        for key in missing:
+            del self._workers[key]
+        return {rung: library for (rung, _), library in missing.items()}
 
     def ask(self, cell: Cell, plan: Plan) -> dict[str, float]:
         """Return the readings of a cell; none when its library is not installed."""
@@ -129,22 +134,30 @@ def run(plan: Plan, rungs: list[str], say: Say) -> Results:
         MeasurementError: If a worker fails.
     """
     results = Results()
-    rounds = [plan.cells(number, rungs) for number in range(plan.length)]
-    with ExitStack() as stack:
-        sink = stack.enter_context(_Process("benchmarks.sink"))
-        workers = _Workers(stack, sink.hear())
-        say(f"Starting {len(rungs)} rungs ...")
-        workers.start(dict.fromkeys(cell for cells in rounds for cell in cells), say)
-        for number, cells in enumerate(rounds):
-            say(f"Round {number + 1} of {len(rounds)} ...")
-            for cell in cells:
-                for measure, reading in workers.ask(cell, plan).items():
-                    results.add(cell._replace(measure=measure), number, reading)
+    with _Process("benchmarks.sink") as sink:
+        otlp = sink.hear()
+        for numbers in plan.generations():
+            say(f"Rounds {numbers[0] + 1} to {numbers[-1] + 1} of {plan.length} ...")
+            rounds = {number: plan.cells(number, rungs) for number in numbers}
+            with ExitStack() as stack:
+                workers = _Workers(stack, otlp, seed=numbers[0])
+                missing = workers.start(dict.fromkeys(itertools.chain.from_iterable(rounds.values())))
+                for rung, library in missing.items():
+                    say(f"{rung} is left out: {library} is not installed.")
+                for number, cells in rounds.items():
+                    _measure(workers, number, cells, plan, results)
     return results
 
 
-def _environment() -> dict[str, str]:
+def _measure(workers: _Workers, number: int, cells: Iterable[Cell], plan: Plan, results: Results) -> None:
+    """Ask for all *cells* of a round, one after the other."""
+    for cell in cells:
+        for measure, reading in workers.ask(cell, plan).items():
+            results.add(cell._replace(measure=measure), number, reading)
+
+
+def _environment(seed: int) -> dict[str, str]:
     """The same for all, whatever the user's shell has exported for OpenTelemetry, Sentry or Django."""
     foreign = ("OTEL_", "SENTRY_", "DJANGO_", "PSYGNAL_", "http_proxy", "HTTP_PROXY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return {**kept, "PYTHONHASHSEED": "0"}
+    return {**kept, "PYTHONHASHSEED": str(seed)}

@@ -42,11 +42,13 @@ class Plan:
         rounds: How many rounds there are for each number of receivers.
         effort: How long one measurement of time on the calling thread takes.
         besides: How many rounds of the other measures there are.
+        rounds_together: How many rounds the same processes live through.
     """
 
     rounds: dict[int, int]
     effort: Effort
     besides: dict[str, int] = field(default_factory=dict)
+    rounds_together: int = 2
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -58,6 +60,11 @@ class Plan:
         """How many rounds there are."""
         return max([*self.rounds.values(), *self.besides.values()])
 
+    def generations(self) -> list[range]:
+        """Return the rounds, in groups for which processes are started afresh."""
+        starts = range(0, self.length, self.rounds_together)
+        return [range(start, min(start + self.rounds_together, self.length)) for start in starts]
+
     def cells(self, number: int, rungs: Sequence[str]) -> list[Cell]:
         """Return what is measured in round *number*, neighbours in a ratio next to each other.
 
@@ -67,16 +74,23 @@ class Plan:
         turn = number * 7 % len(rungs)
         order = [*rungs[turn:], *rungs[:turn]][:: -1 if number % 2 else 1]
         cells = [
-            Cell("thread", rung, size) for size, rounds in self.rounds.items() if number < rounds for rung in order
+            Cell("thread", rung, size)
+            for size, rounds in self.rounds.items()
+            if self._is_due(number, rounds)
+            for rung in order
         ]
         for measure, rounds in self.besides.items():
             suitable, size = ONCE[measure]
-            cells += [Cell(measure, rung, size) for rung in order if rung in suitable and number < rounds]
+            cells += [Cell(measure, rung, size) for rung in order if rung in suitable and self._is_due(number, rounds)]
         return cells
 
+    def _is_due(self, number: int, rounds: int) -> bool:
+        """Tell whether what has so many rounds has one now: they are spread evenly over all."""
+        return number * rounds % self.length < rounds
 
-FULL = Plan({1: 11, 5: 11, 20: 11, 200: 11, 10_000: 7}, Effort(5, 8_000_000), {"process": 7, "memory": 1, "connect": 3})
-QUICK = Plan({1: 5, 20: 5}, Effort(5, 5_000_000), {"process": 1, "memory": 1})
+
+FULL = Plan({1: 10, 5: 10, 20: 10, 200: 10, 10_000: 5}, Effort(5, 6_000_000), {"process": 5, "memory": 1, "connect": 3})
+QUICK = Plan({1: 6, 20: 6}, Effort(5, 5_000_000), {"process": 1, "memory": 1})
 
 
 def chosen(names: Iterable[str], patterns: Collection[str]) -> list[str]:

@@ -36,12 +36,20 @@ if not settings.configured:
     )
     django.setup()
 
-from tests.support.observers import Inside, Recording, observing  # noqa: E402
-from tests.support.telemetry import Logs, Metrics, Spans  # noqa: E402
-
 import heliograph  # noqa: E402  # after Django, which may import models
 from heliograph import instrumentor  # noqa: E402
 from heliograph.fanout import observer as fanout_observer  # noqa: E402
+from tests.support.observers import Inside, Recording, observing  # noqa: E402
+from tests.support.telemetry import Logs, Metrics, Spans  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Pass over warnings that old releases of what we depend on give about themselves."""
+    # OpenTelemetry's SDK, in its own ``Logger.emit``.
+    config.addinivalue_line("filterwarnings", "ignore:LogRecord init with")
+    # structlog before 26, whose ConsoleRenderer does not expect a traceback that is a text already.
+    config.addinivalue_line("filterwarnings", "ignore:Remove `format_exc_info`:UserWarning")
+
 
 Instrument = Callable[..., heliograph.instrumentor.Instrumentation]
 

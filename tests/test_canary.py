@@ -64,7 +64,6 @@ def written(request):
     structlog.reset_defaults()
 
 
-@pytest.mark.filterwarnings("ignore:Remove `format_exc_info`:UserWarning")
 @pytest.mark.parametrize("opt_in", ["", "logs/dup"])
 @pytest.mark.parametrize("Signal", [heliograph.Signal, django.dispatch.Signal])
 def test_a_canary_is_seen_nowhere(monkeypatch, instrument, spans, metrics, otel_logs, written, caplog, opt_in, Signal):

@@ -19,13 +19,13 @@ from django.db.models import signals as models
 from django.dispatch import Signal
 from django.test import signals as test
 from django.test.utils import override_settings
-from tests.support.observers import Recording, observing
-from tests.support.shop.models import Pizza, Topping
-from tests.support.shop.signals import Oven, pizza_done
 
 from heliograph import instrumentor
 from heliograph.adapters.django import DjangoAdapter
 from heliograph.fanout.observer import observe
+from tests.support.observers import Recording, observing
+from tests.support.shop.models import Pizza, Topping
+from tests.support.shop.signals import Oven, pizza_done
 
 METHODS = [name for name in ("send", "send_robust", "asend", "asend_robust") if hasattr(Signal, name)]
 ORIGINALS = {name: vars(Signal)[name] for name in METHODS}
@@ -486,3 +486,20 @@ def test_djangos_own_test_client_request_is_one_tree(instrument, spans, connect)
     counts = spans.counts()
     assert counts["send pizza_done"] == 1
     assert counts["handle receiver"] >= 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_without_observers_the_outer_methods_are_the_originals(adapter, name):
+    """Also where somebody else's method is called: results are theirs, and nobody is told."""
+    import asyncio
+
+    signal = Signal()
+    signal.connect(receiver)
+    with mock.patch.object(Signal, name, wrapping([], ORIGINALS[name])):
+        undo = adapter.install()
+        result = getattr(signal, name)(sender=None)
+        if name.startswith("a"):
+            result = asyncio.run(result)
+        undo()
+
+    assert result == [(receiver, "heard")]

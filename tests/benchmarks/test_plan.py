@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from benchmarks.measure import Effort
 from benchmarks.plan import ONCE, Plan, chosen
 from benchmarks.results import Cell
@@ -37,10 +38,30 @@ def test_the_order_of_rungs_changes_from_round_to_round():
 
 
 def test_a_size_may_have_fewer_rounds():
-    """Ten thousand receivers take long."""
-    plan = Plan({1: 2, 10_000: 1}, EFFORT)
+    """Ten thousand receivers take long. The rounds that there are lie evenly among all."""
+    plan = Plan({1: 6, 200: 3, 10_000: 2}, EFFORT)
 
-    assert [[cell.size for cell in plan.cells(number, ["a"])] for number in range(2)] == [[1, 10_000], [1]]
+    assert [[cell.size for cell in plan.cells(number, ["a"])] for number in range(6)] == [
+        [1, 200, 10_000],
+        [1],
+        [1, 200],
+        [1, 10_000],
+        [1, 200],
+        [1],
+    ]
+
+
+@pytest.mark.parametrize("rounds", range(1, 13))
+def test_each_size_has_as_many_rounds_as_were_asked_for(rounds):
+    """However they fall among the others."""
+    plan = Plan({1: 12, 20: rounds}, EFFORT)
+
+    assert sum(Cell("thread", "a", 20) in plan.cells(number, ["a"]) for number in range(12)) == rounds
+
+
+def test_processes_are_started_afresh_for_every_few_rounds():
+    """The last may live through fewer."""
+    assert Plan({1: 5}, EFFORT, rounds_together=2).generations() == [range(2), range(2, 4), range(4, 5)]
 
 
 def test_other_measures_are_made_of_those_rungs_that_they_suit():

@@ -14,11 +14,11 @@ from typing import Any
 import django
 import django.dispatch
 import pytest
-from tests.support.observers import Recording, observing
-from tests.support.telemetry import Spans
 
 import heliograph
 from heliograph import instrumentor
+from tests.support.observers import Recording, observing
+from tests.support.telemetry import Spans
 
 IN_A_COMPREHENSION = django.VERSION < (5, 0) and sys.version_info < (3, 12)
 

@@ -6,9 +6,9 @@ import gc
 from typing import Any
 
 import pytest
-from tests.support.observers import Recording, observing
 
 from heliograph import instrumentor
+from tests.support.observers import Recording, observing
 
 
 def test_a_send_returns_pairs_of_receiver_and_response_in_the_order_of_connecting(signal, send):

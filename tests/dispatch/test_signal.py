@@ -8,11 +8,11 @@ import logging
 
 import django.dispatch
 import pytest
-from tests.support.shop import signals as shop
 
 import heliograph
 from heliograph.dispatch.signal import DIALECT
 from heliograph.errors import ConfigurationError, HeliographError, ReceiverSignatureError, ReceiverTypeError
+from tests.support.shop import signals as shop
 
 HERE = __name__
 

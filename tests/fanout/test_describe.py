@@ -11,9 +11,9 @@ import pytest
 from django.utils.functional import SimpleLazyObject
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.shop.models import Pizza
 
 from heliograph.fanout.describe import error_type, receiver_location, receiver_name, sender_name, unwrapped
+from tests.support.shop.models import Pizza
 
 HERE = __name__
 

@@ -12,10 +12,10 @@ import django.db.models.signals
 import django.test.signals
 import pytest
 from django.dispatch import Signal
-from tests.support.shop import signals as shop
 
 import heliograph
 from heliograph.fanout.naming import SignalNames
+from tests.support.shop import signals as shop
 
 
 @pytest.fixture
@@ -159,3 +159,24 @@ def test_strange_modules_are_no_obstacle(names, module, monkeypatch):
     monkeypatch.setitem(sys.modules, other.__name__, other)
 
     assert names.name_of(module.shared) == "made_for_a_test.shared"
+
+
+@pytest.mark.parametrize(
+    ("modules", "name"),
+    [
+        (["__main__"], "__main__.shared"),
+        (["__main__", "__mp_main__"], "__main__.shared"),
+        (["__mp_main__"], "__mp_main__.shared"),
+        (["__main__", "__mp_main__", "zoo.signals"], "zoo.signals.shared"),
+    ],
+)
+def test_the_main_module_has_its_best_name(names, monkeypatch, modules, name):
+    """Programs import it under its real name as well, and multiprocessing gives it another."""
+    main: Any = types.ModuleType("__main__")
+    main.shared = Signal()
+    for one in ("__main__", "__mp_main__"):
+        monkeypatch.delitem(sys.modules, one, raising=False)
+    for one in modules:
+        monkeypatch.setitem(sys.modules, one, main)
+
+    assert names.name_of(main.shared) == name

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Tracer
 
-__all__ = ["Logs", "Metrics", "Spans", "Tree"]
+__all__ = ["Logs", "Metrics", "Spans", "Tree", "short"]
 
 Tree = list[tuple[str, "Tree"]]
 

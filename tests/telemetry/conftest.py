@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry.trace import Span
-from tests.support.telemetry import Spans
 
 import heliograph
+from tests.support.telemetry import Spans
 
 
 @pytest.fixture

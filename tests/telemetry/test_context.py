@@ -14,9 +14,9 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, SpanContext, StatusCode
-from tests.support.telemetry import Tree
 
 import heliograph
+from tests.support.telemetry import Tree
 
 ASYNC = [
     pytest.param("heliograph", heliograph.Signal, id="heliograph"),

@@ -45,7 +45,9 @@ inner = heliograph.Signal(name="shop.inner")
 
 def test_spans_of_all_kinds_are_encoded_alike(instrument, spans, order_paid):
     """Healthy, failing, nested, skipped, without receivers; ours and others' in one batch."""
-    instrument("heliograph", extra_attributes=["code.file.path", "code.line.number", "heliograph.signal.argument_names"])
+    instrument(
+        "heliograph", extra_attributes=["code.file.path", "code.line.number", "heliograph.signal.argument_names"]
+    )
     for receiver in (sending, failing, lambda **_: None):
         order_paid.connect(receiver, weak=False)
     with spans.tracer.start_as_current_span("request"):

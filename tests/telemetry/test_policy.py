@@ -6,7 +6,7 @@ import pytest
 
 import heliograph
 from heliograph.config import Level, Settings
-from heliograph.fanout.facts import CAPTURE, PROPAGATE, Dispatch, Mode, Outcome, Policy, ReceiverCall, Site
+from heliograph.fanout.facts import CAPTURE, PROPAGATE, Dispatch, Outcome, Policy, Site
 from heliograph.telemetry.policy import Patterns, Unmatched, Worth
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -12,7 +15,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
-from tests.support.telemetry import Spans
+
+from tests.support.telemetry import Spans, short
 
 
 class Unwell(Exception):
@@ -306,3 +310,63 @@ def test_a_sampled_out_parent_keeps_its_children_out(instrument, metrics, order_
     assert seen == [request.get_span_context().trace_id]
     assert spans.finished == []
     assert metrics.total("heliograph.receiver.duration") == 1
+
+
+def test_threads_that_ask_for_a_receivers_span_at_once_get_one_span(instrument, order_paid):
+    """It is started once, whoever is first."""
+
+    class Meeting(Sampler):
+        """Lets two threads meet while a receiver's span is started, if the second gets that far."""
+
+        barrier = threading.Barrier(2)
+
+        def should_sample(self, parent_context, trace_id, name, *arguments, **named):
+            if name.startswith("handle"):
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    self.barrier.wait(timeout=0.2)
+            return ALWAYS_ON.should_sample(parent_context, trace_id, name, *arguments, **named)
+
+        def get_description(self):
+            return "meeting"
+
+    spans = Spans(sampler=Meeting())
+    instrument("heliograph", tracer_provider=spans.provider)
+    seen = set()
+
+    def asking(**_):
+        context = otel_context.get_current()
+
+        def ask(_):
+            seen.add(trace.get_current_span(context).get_span_context().span_id)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(ask, range(4)))
+
+    order_paid.connect(asking)
+    order_paid.send(sender=None)
+
+    assert seen == {spans.named("handle asking").context.span_id}
+    assert spans.counts() == {"send order_paid": 1, "handle asking": 1}
+
+
+def test_a_processor_may_ask_for_the_current_span_while_one_is_started(instrument, spans, order_paid):
+    """As a log line in it would, with the ids of its trace: it gets the outer span, and nothing is started twice."""
+    started, seen = [], []
+
+    class Asking(SpanProcessor):
+        def on_start(self, span, parent_context=None):
+            started.append(short(span.name))
+            seen.append(trace.get_current_span().get_span_context().span_id)
+
+    def receiver(**_):
+        trace.get_current_span().set_attribute("shop.order", 1)
+
+    spans.provider.add_span_processor(Asking())
+    instrument("heliograph")
+    order_paid.connect(receiver)
+    with spans.tracer.start_as_current_span("request") as request:
+        order_paid.send(sender=None)
+
+    assert started == ["request", "send order_paid", "handle receiver"]
+    assert seen[1:] == [request.get_span_context().span_id] * 2
+    assert spans.tree() == [("request", [("send order_paid", [("handle receiver", [])])])]

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from tests.support.telemetry import Spans, Tree
 
 import heliograph
+from tests.support.telemetry import Spans, Tree
 
 
 def send_many(signal, times, operation="send"):

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
-from tests.support.shop.models import Pizza
 
 import heliograph
+from tests.support.shop.models import Pizza
 
 HERE = __name__
 

@@ -7,7 +7,6 @@ and a property may query a database.
 from __future__ import annotations
 
 import functools
-import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -129,14 +128,6 @@ def _dotted(module: object, qualname: object) -> str:
 
 def _text(value: object) -> str | None:
     return value if type(value) is str else None
-
-
-def module_of_caller(depth: int) -> str | None:
-    """Return the name of the module *depth* frames above the caller, or None."""
-    try:
-        return _text(sys._getframe(depth + 1).f_globals.get("__name__"))
-    except ValueError:  # the stack is not that deep
-        return None
 
 
 class Described:

@@ -17,6 +17,9 @@ from typing import Any
 
 __all__ = ["SignalNames"]
 
+# Some programs import their main module under its real name as well, which is the better one; multiprocessing
+# adds one that is worse.
+_WORSE = {"__main__": 1, "__mp_main__": 2}
 _IMPORTS = ("IMPORT_FROM", "IMPORT_NAME")
 
 
@@ -78,8 +81,8 @@ def _signals_of_class(cls: type, path: str, classes: tuple[type, ...]) -> Iterat
 
 
 # What a metaclass or a kind of module does when it is asked for its attributes is not our business.
-_MODULE_DICT: Any = ModuleType.__dict__["__dict__"]
-_CLASS_DICT: Any = type.__dict__["__dict__"]
+_MODULE_DICT: Any = vars(ModuleType)["__dict__"]
+_CLASS_DICT: Any = vars(type)["__dict__"]
 
 
 def _module_of(cls: type) -> str | None:
@@ -91,8 +94,7 @@ def _place_of_definition(places: list[tuple[str, str]]) -> tuple[str, str]:
     if len(places) == 1:
         return places[0]
     defining = [place for place in places if _assigns(*place)]
-    # "__main__" is also imported under its real name by some programs; the real name is the better one.
-    return min(defining or places, key=lambda place: (place[0] == "__main__", place[0].count("."), place))
+    return min(defining or places, key=lambda place: (_WORSE.get(place[0], 0), place[0].count("."), place))
 
 
 def _assigns(module_name: str, path: str) -> bool:

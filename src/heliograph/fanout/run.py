@@ -297,7 +297,9 @@ def _awaitables(
             record.begin(position)
             record.end(position, error)
             raise
-        if isinstance(record, Unrecorded) or not hasattr(awaitable, "__await__"):  # what cannot be awaited fails as it would
+        if isinstance(record, Unrecorded) or not hasattr(
+            awaitable, "__await__"
+        ):  # what cannot be awaited fails as it would
             return awaitable
         return _Observed(record, position, awaitable)
 

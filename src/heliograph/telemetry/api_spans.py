@@ -269,9 +269,7 @@ class ApiSpans:
             span.set_status(StatusCode.ERROR)
         span.end(finished.at(finished.ended))
 
-    def _export_call(
-        self, finished: Finished, position: int, opened: ApiTrace, error: BaseException | None
-    ) -> None:
+    def _export_call(self, finished: Finished, position: int, opened: ApiTrace, error: BaseException | None) -> None:
         span = opened.spans.get(position)
         end_time = finished.at(finished.endeds[position])
         failure = finished.failures.get(position)

@@ -18,7 +18,16 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import Decision
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 from heliograph.config import Level
 from heliograph.fanout.facts import Dispatch
@@ -180,7 +189,10 @@ class DispatchTrace:
             self.sampled, trace_state = parent.trace_flags.sampled, parent.trace_state
         else:
             result = tracer.sampler.should_sample(self.outer, trace_id, self._signal.name, SpanKind.INTERNAL)
-            self.sampled, trace_state = result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state or TraceState()
+            self.sampled, trace_state = (
+                result.decision is Decision.RECORD_AND_SAMPLE,
+                result.trace_state or TraceState(),
+            )
         flags = TraceFlags((TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT) | random)
         return SpanContext(trace_id, tracer.ids.generate_span_id(), False, flags, trace_state)
 
@@ -398,9 +410,7 @@ class LateSpans:
             written = opened.spans.get(position)
             if written is None and position not in finished.failures and position not in finished.uids:
                 context = opened.context_at(position)
-                span = FactSpan(
-                    self.tracer, plan, plan.span_name, context, opened.own, plan.span_attributes, times
-                )
+                span = FactSpan(self.tracer, plan, plan.span_name, context, opened.own, plan.span_attributes, times)
                 self.tracer.on_end(span)
             else:
                 written = written or opened.span_of(plan, opened.context_at(position), times[0])

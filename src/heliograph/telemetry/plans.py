@@ -85,7 +85,9 @@ class SignalPlan:
         """Return the plans of all receivers of a dispatch, by position."""
         receivers, first = dispatch.receivers or (), dispatch.first_async
         plans = [self._plain.get(described(one).name) or self._learn(one, Mode.SYNC) for one in receivers[:first]]
-        plans += [self._concurrent.get(described(one).name) or self._learn(one, Mode.ASYNC) for one in receivers[first:]]
+        plans += [
+            self._concurrent.get(described(one).name) or self._learn(one, Mode.ASYNC) for one in receivers[first:]
+        ]
         return plans
 
     def plan(self, dispatch: Dispatch, position: int) -> ReceiverPlan:

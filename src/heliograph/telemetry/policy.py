@@ -115,7 +115,6 @@ class Worth:
         levels = [self.receiver_level(receiver_name(receiver), level) for receiver in dispatch.receivers or ()]
         return min(level, max(levels, default=level))
 
-
     def call_level(self, call: ReceiverCall) -> Level:
         """Return how much is said about a call of a receiver."""
         return self.receiver_level(receiver_name(call.receiver), self.signal_level(call.dispatch.site))

@@ -17,7 +17,7 @@ from heliograph.fanout.observer import attempt
 from heliograph.telemetry import semconv
 from heliograph.telemetry.finished import Finished
 
-__all__ = ["RolledUp", "RollUps"]
+__all__ = ["RollUps", "RolledUp"]
 
 _OPEN_PARENTS = 1024  # spans under which dispatches are counted at the same time; the oldest is closed first
 _SIGNALS_PER_PARENT = 256

@@ -157,7 +157,11 @@ class Telemetry:
         """Choose how to speak to the providers there are now."""
         tracer_provider, meter_provider = self._providers = self._find_providers()
         self._choose_spans(tracer_provider)
-        if meter_provider is not None and self._instruments is None and not isinstance(meter_provider, NoOpMeterProvider):
+        if (
+            meter_provider is not None
+            and self._instruments is None
+            and not isinstance(meter_provider, NoOpMeterProvider)
+        ):
             self._instruments = Instruments.of(meter_provider, semconv.SCOPE, _version())
             self._instruments.before_collection.append(self._backlog.say_all)
             self._metrics = Metrics(self._instruments, with_sender=self._with_sender)
