@@ -6,6 +6,8 @@ import logging
 import os
 import subprocess
 import sys
+from types import ModuleType
+from typing import Any
 
 import django.dispatch
 import pytest
@@ -440,3 +442,16 @@ def test_receivers_of_own_signals_are_known():
     del local
 
     assert "tests.support.shop.signals.own_pizza_done" not in dict(own.connected())
+
+
+def test_own_signals_are_known_by_the_name_they_were_given(monkeypatch):
+    """It is the one that their spans have; where they are held does not matter then."""
+    held: Any = ModuleType("made_for_a_test")
+    held.paid = heliograph.Signal(name="shop.paid")
+    held.paid.connect(receiver)
+    monkeypatch.setitem(sys.modules, held.__name__, held)
+    own = instrumentor._adapters["heliograph"]
+
+    assert "shop.paid" in own.signal_names()
+    assert "made_for_a_test.paid" not in own.signal_names()
+    assert ("shop.paid", receiver) in list(own.connected())

@@ -50,10 +50,10 @@ class OwnSignals:
             for connection in signal.receivers:
                 receiver = connection.receiver()
                 if receiver is not None:
-                    yield name, receiver
+                    yield signal.name or name, receiver
 
     def signal_names(self) -> list[str]:
-        return [name for name, _ in signal_names.all()]
+        return [signal.name or name for name, signal in signal_names.all()]
 
 
 _adapters: dict[str, Adapter] = {one.library: one for one in (OwnSignals(), DjangoAdapter())}

@@ -149,4 +149,5 @@ class Logs:
 
     def as_json(self) -> str:
         """Return all that would leave the process."""
-        return "\n".join(one.to_json() for one in self.exporter.get_finished_logs())
+        logs = self.exporter.get_finished_logs()
+        return "\n".join((one if hasattr(one, "to_json") else one.log_record).to_json() for one in logs)
