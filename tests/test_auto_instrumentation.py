@@ -124,23 +124,16 @@ assert pizza_done.send(sender=None) == [(ring, "rang")]
 
 
 def run_program(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program under opentelemetry-instrument, with the SDK configured as opentelemetry-distro does it."""
+    """Run the program under opentelemetry-instrument, with heliograph alone to instrument it."""
     program = folder / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
-    information = folder / "configurator_of_a_test-1.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: configurator-of-a-test\nVersion: 1\n")
-    (information / "entry_points.txt").write_text(
-        "[opentelemetry_configurator]\nof_a_test = opentelemetry.sdk._configuration:_OTelSDKConfigurator\n"
-    )
     command = Path(sys.executable).parent / "opentelemetry-instrument"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "DJANGO_", "PYTEST_"))}
     return subprocess.run(
         [command, "--traces_exporter", "console", "--metrics_exporter", "none", sys.executable, program],
         env={
             **kept,
-            "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [kept.get("PYTHONPATH")])]),
-            "OTEL_PYTHON_CONFIGURATOR": "of_a_test",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "django",
             "OTEL_LOGS_EXPORTER": "none",
             **environment,
         },

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -131,10 +130,6 @@ def replaced() -> Check:
 
     class Signal(heliograph.Signal):
         """heliograph's Signal, with what Django's tests take from the inside of Django's to count receivers."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self.lock = threading.Lock()
 
         def _clear_dead_receivers(self) -> None:
             """Nothing to clear: dead receivers are never listed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otlp is not installed")
@@ -16,7 +18,7 @@ from heliograph.telemetry.late_spans import FactSpan
 from heliograph.telemetry.otlp import encode
 
 
-def by_id(request: ExportTraceServiceRequest) -> dict[bytes, tuple]:
+def by_id(request: ExportTraceServiceRequest) -> dict[bytes, tuple[Any, ...]]:
     """Return each span with its resource and scope; how spans are grouped means nothing."""
     return {
         span.span_id: (span, group.resource, scope_spans.scope, group.schema_url, scope_spans.schema_url)

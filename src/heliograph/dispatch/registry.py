@@ -77,6 +77,16 @@ class Registry:
         self._dead: deque[Key] = deque()
         self._lock = threading.RLock()
 
+    @property
+    def lock(self) -> Any:
+        """Held while connections change."""
+        return self._lock
+
+    @property
+    def snapshots(self) -> dict[Hashable, Any]:
+        """What is looked up at a send, by sender. May be emptied, and is built again then."""
+        return self._snapshots
+
     def add(self, receiver: Receiver, sender: Any, *, weak: bool, dispatch_uid: Hashable) -> None:
         """Connect *receiver*, unless one with the same identity (or *dispatch_uid*) and sender is connected."""
         key = _key(receiver, sender, dispatch_uid)

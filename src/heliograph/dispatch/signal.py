@@ -104,6 +104,16 @@ class Signal:
     def receivers(self, connections: Iterable[Connection]) -> None:
         self._registry.connections = list(connections)
 
+    @property
+    def lock(self) -> Any:
+        """Held while connections change: who saves, empties and restores ``receivers`` takes it as with Django's."""
+        return self._registry.lock
+
+    @property
+    def sender_receivers_cache(self) -> dict[Hashable, Any]:
+        """What is looked up at a send; may be emptied at any time."""
+        return self._registry.snapshots
+
     def connect(
         self,
         receiver: F,

@@ -145,7 +145,7 @@ class _Interest:
 def _audience(observers: tuple[Observer, ...]) -> Audience | None:
     if not observers:
         return None
-    inside = tuple(one for one in observers if _stands_inside(one))
+    inside: tuple[Any, ...] = tuple(one for one in observers if _stands_inside(one))
     ordered = (*inside, *(one for one in observers if not _stands_inside(one)))
     return Audience(ordered, *_ways_inside(inside))
 

@@ -70,14 +70,16 @@ class Dialect:
     overlapping: bool = True
 
 
-def make_send(operation: str, policy: Policy, dialect: Dialect) -> Callable[..., Responses]:
+def make_send(  # noqa: C901, PLR0915  # see the comment within
+    operation: str, policy: Policy, dialect: Dialect
+) -> Callable[..., Responses]:
     """Return a ``send`` for signals of *dialect*: a function of the signal, the sender and the payload."""
     live, report = dialect.live, dialect.report_captured
     captured: Any = policy.captured
 
     # The hot path, and long because nothing may stand between sender and receiver: the first loop is all
     # that an unobserved send runs, the second one differs only in what it writes down.
-    def send(self: Any, sender: Any, **named: Any) -> Responses:
+    def send(self: Any, sender: Any, **named: Any) -> Responses:  # noqa: C901, PLR0912
         watched = watching(self, dialect)
         plain_receivers, async_receivers = live(self, sender)
         responses: Responses = []

@@ -95,7 +95,7 @@ def _renew_in_children(backlog: Backlog) -> None:
     def renew() -> None:
         alive = reference()
         if alive is not None:
-            alive._renew()
+            alive._renew()  # noqa: SLF001  # of this module
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=renew)

@@ -12,7 +12,8 @@ import sys
 import threading
 from collections.abc import Collection, Mapping
 from contextvars import ContextVar, Token
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -245,10 +246,12 @@ class ReceiverSpan:
     ) -> None:
         self._trace.span_at(self.position).record_exception(exception, attributes, timestamp, escaped)
 
-    def __enter__(self) -> ReceiverSpan:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._trace.span_at(self.position).__exit__(kind, error, traceback)
 
 

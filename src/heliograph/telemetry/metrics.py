@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import ClassVar
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -24,7 +25,7 @@ Attributes = dict[str, AttributeValue]
 class Instruments:
     """The instruments of one meter provider, shared by all that records there: the SDK makes each but once."""
 
-    _of: weakref.WeakKeyDictionary[MeterProvider, Instruments] = weakref.WeakKeyDictionary()
+    _of: ClassVar[weakref.WeakKeyDictionary[MeterProvider, Instruments]] = weakref.WeakKeyDictionary()
 
     def __init__(self, meter: Meter) -> None:
         self.untraced: Counter[tuple[str, str, str]] = Counter()
