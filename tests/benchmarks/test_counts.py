@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.counts import TIMES, Change, changes, table
 from benchmarks.rungs import RUNGS
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+
 from benchmarks.goals import GOALS, Goal, Verdict
 from benchmarks.plan import FULL, ONCE
 from benchmarks.results import Cell, Results, Term

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+
 from benchmarks.backend import Backend
 from benchmarks.measure import Effort, Station
 from benchmarks.rung import PART, Dispatcher, Prepared, Receiver, Rung, Shop

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from benchmarks.measure import Effort
 from benchmarks.plan import ONCE, Plan, chosen
 from benchmarks.results import Cell

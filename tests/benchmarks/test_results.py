@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+
 from benchmarks.results import Cell, Results, Spread, Term
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.goals import Goal
 from benchmarks.page import BEGIN, END, put_between_markers
 from benchmarks.results import Cell, Results, Term
