@@ -148,6 +148,10 @@ class ApiTrace:
         span = self.own if position is None else self.spans.get(position)
         return span.get_span_context() if span is not None and span.started else None
 
+    def drop(self) -> None:
+        """Make no spans, and let go of the dispatch."""
+        self.let_go()
+
     def let_go(self) -> None:
         """Let go of the dispatch, which is over; its contexts may live on in tasks."""
         for span in (self.own, *self.spans.values()):

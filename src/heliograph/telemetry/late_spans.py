@@ -168,6 +168,11 @@ class DispatchTrace:
             return self.own
         return self.ids.get(position) if position in self.exported else None
 
+    def drop(self) -> None:
+        """Make no spans, and let go of the dispatch."""
+        self.end(())
+        self.let_go()
+
     def let_go(self) -> None:
         """Let go of the dispatch, which is over; its contexts may live on in tasks."""
         self._dispatch = self.pair = None

@@ -176,7 +176,7 @@ def global_tracer_provider() -> Any:
 def global_meter_provider() -> Any:
     """Return the global meter provider, or None while there is none."""
     try:
-        return metrics._internal._METER_PROVIDER
+        return metrics._internal._METER_PROVIDER  # pyright: ignore[reportAttributeAccessIssue]
     except AttributeError:
         provider = metrics.get_meter_provider()
         return None if type(provider).__name__ == "_ProxyMeterProvider" else provider

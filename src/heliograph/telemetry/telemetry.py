@@ -123,8 +123,7 @@ class Telemetry:
         special = bool(dispatch.faults) or dispatch.failed or ended - dispatch.began >= self.worth.slow
         if not special and signal.is_quiet and self._metrics is None and not (opened and opened.asked_for):
             if opened is not None:
-                opened.end(())
-                opened.let_go()
+                opened.drop()
             return
         finished = Finished(dispatch, signal)
         if special or self._immediate:
