@@ -11,6 +11,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -53,16 +54,8 @@ class Connection:
         return self.receiver() is not None and (self.sender is None or self.sender() is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    plain: tuple[Reference, ...]
-    concurrent: tuple[Reference, ...]
-
-    def live(self) -> Live:
-        return _resolved(self.plain), _resolved(self.concurrent)
-
-
-_NOBODY = _Snapshot((), ())
+Snapshot = tuple[tuple[Reference, ...], tuple[Reference, ...]]
+_NOBODY: Snapshot = ((), ())
 
 
 class Registry:
@@ -73,7 +66,7 @@ class Registry:
     def __init__(self) -> None:
         self._connections: dict[Key, Connection] = {}
         self._limited: Counter[Hashable] = Counter()  # how many connections are limited to a sender
-        self._snapshots: dict[Hashable, _Snapshot] = {}
+        self._snapshots: dict[Hashable, Snapshot] = {}
         self._dead: deque[Key] = deque()
         self._lock = threading.RLock()
 
@@ -116,11 +109,16 @@ class Registry:
         if self._dead:
             with self._lock:
                 self._bury()
-        wanted = identity(sender)
-        if wanted not in self._limited:
-            wanted = _ANYBODY
+        wanted = _ANYBODY
+        if self._limited and (sender_id := identity(sender)) in self._limited:
+            wanted = sender_id
         snapshot = self._snapshots.get(wanted) or self._snapshot(wanted)
-        return NOBODY if snapshot is _NOBODY else snapshot.live()
+        if snapshot is _NOBODY:
+            return NOBODY
+        plain = [receiver for reference in snapshot[0] if (receiver := reference()) is not None]
+        if not snapshot[1]:
+            return plain, []
+        return plain, [receiver for reference in snapshot[1] if (receiver := reference()) is not None]
 
     @property
     def connections(self) -> list[Connection]:
@@ -137,12 +135,12 @@ class Registry:
                 if connection.alive and connection.key not in self._connections:
                     self._insert(connection)
 
-    def _snapshot(self, sender_id: Hashable) -> _Snapshot:
+    def _snapshot(self, sender_id: Hashable) -> Snapshot:
         with self._lock:
             fitting = [one for one in self._connections.values() if one.key[1] in (_NO_SENDER, sender_id)]
             plain = tuple(one.receiver for one in fitting if not one.is_async)
             concurrent = tuple(one.receiver for one in fitting if one.is_async)
-            snapshot = _Snapshot(plain, concurrent) if fitting else _NOBODY
+            snapshot = (plain, concurrent) if fitting else _NOBODY
             return self._snapshots.setdefault(sender_id, snapshot)
 
     def _insert(self, connection: Connection) -> None:
@@ -192,13 +190,13 @@ class Registry:
 
 def identity(thing: Any) -> Hashable:
     """Return what identifies a receiver or a sender; equal for two bindings of one method to one object."""
-    if hasattr(thing, "__func__"):
+    if type(thing) is MethodType:
         return (id(thing.__self__), id(thing.__func__))
     return id(thing)
 
 
 _NO_SENDER = identity(None)
-_ANYBODY = object()
+_ANYBODY: Hashable = object()
 
 
 def _key(receiver: Receiver | None, sender: Any, dispatch_uid: Hashable) -> Key:
@@ -207,7 +205,3 @@ def _key(receiver: Receiver | None, sender: Any, dispatch_uid: Hashable) -> Key:
 
 def _strongly(thing: Any) -> Reference:
     return lambda: thing
-
-
-def _resolved(references: tuple[Reference, ...]) -> list[Receiver]:
-    return [receiver for reference in references if (receiver := reference()) is not None]

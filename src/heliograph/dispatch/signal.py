@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 from heliograph.dispatch.registry import Connection, Registry
@@ -245,6 +246,8 @@ def _check_receiver(receiver: Any) -> None:
             f"Signal receivers must be callable. Got {type(receiver).__qualname__}; "
             "pass a function, a method or an object with __call__."
         )
+    if _is_plainly_fit(receiver):
+        return
     try:
         parameters = inspect.signature(receiver).parameters.values()
     except (ValueError, TypeError) as error:
@@ -258,6 +261,14 @@ def _check_receiver(receiver: Any) -> None:
         raise ReceiverSignatureError(
             _unfit(receiver, "all is passed by keyword, so no parameter may be positional-only")
         )
+
+
+def _is_plainly_fit(receiver: Any) -> bool:
+    """Tell from the code of a plain function, without the cost of a signature, that it takes any keyword."""
+    if type(receiver) is not FunctionType or receiver.__dict__:  # a wrapper may say that its signature is another
+        return False
+    code = receiver.__code__
+    return bool(code.co_flags & inspect.CO_VARKEYWORDS) and not code.co_posonlyargcount
 
 
 def _unfit(receiver: Any, why: str) -> str:

@@ -181,8 +181,12 @@ def _stands_inside(observer: Any) -> bool:
 
 
 def _awake(site: Site) -> Audience | None:
-    awake = [observer for observer, gate in site.gates if gate is None or attempt(gate)]
-    return site.audience if len(awake) == len(site.gates) else _audience(tuple(awake))
+    gates = site.gates
+    try:
+        awake = [observer for observer, gate in gates if gate is None or gate()]
+    except Exception:  # an observer's fault is not the sender's
+        awake = [observer for observer, gate in gates if gate is None or attempt(gate)]
+    return site.audience if len(awake) == len(gates) else _audience(tuple(awake))
 
 
 _interest = _Interest()

@@ -13,7 +13,7 @@ from heliograph.telemetry.finished import Finished
 __all__ = ["Backlog"]
 
 _DELAY = 0.2  # seconds between the first dispatch that waits and a look at all of them
-_MOST_CALLS = 8192  # receiver calls that wait; beyond these the sender's thread lends a hand
+_MOST_CALLS = 32_768  # receiver calls that wait; beyond these the sender's thread lends a hand
 
 
 class Backlog:
@@ -22,9 +22,6 @@ class Backlog:
     Args:
         say: Says what there is to say of one dispatch. Whatever it raises is its own affair; it must not raise.
         then: Called when all that waited has been said.
-
-    Attributes:
-        saying: Held while something is said.
     """
 
     def __init__(self, say: Callable[[Finished], None], then: Callable[[], None]) -> None:
@@ -32,7 +29,7 @@ class Backlog:
         self._then = then
         self._waiting: deque[Finished] = deque()
         self._calls = 0
-        self.saying = threading.RLock()  # whoever says something may send a signal, and so come back here
+        self._saying = threading.RLock()  # whoever says something may send a signal, and so come back here
         self._something = threading.Event()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -42,14 +39,14 @@ class Backlog:
         """Let *dispatch* wait."""
         self._waiting.append(dispatch)
         self._calls += 1 + len(dispatch.begans)
-        if self._calls > _MOST_CALLS:
+        if self._calls > _MOST_CALLS or self._closed.is_set():
             self.say_all()
         elif not self._something.is_set():
             self._wake()
 
     def say_all(self) -> None:
         """Say what there is to say of all that waits, on this thread."""
-        with self.saying:
+        with self._saying:
             self._something.clear()
             self._calls = 0
             while self._waiting:
@@ -83,7 +80,7 @@ class Backlog:
         """In a forked child: the parent says what waited there, and its thread is not here."""
         self._waiting.clear()
         self._calls = 0
-        self.saying = threading.RLock()
+        self._saying = threading.RLock()
         self._something = threading.Event()
         self._closed = threading.Event()
         self._thread = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,7 +29,8 @@ class Instruments:
     _of: ClassVar[weakref.WeakKeyDictionary[MeterProvider, Instruments]] = weakref.WeakKeyDictionary()
 
     def __init__(self, meter: Meter) -> None:
-        self.untraced: Counter[tuple[str, str, str]] = Counter()
+        self._untraced: Counter[tuple[str, str, str]] = Counter()
+        self._counting = threading.Lock()
         self.before_collection: list[Callable[[], None]] = []
         self.dispatch_duration = meter.create_histogram(
             semconv.DISPATCH_DURATION,
@@ -63,6 +65,11 @@ class Instruments:
             found = cls._of[provider] = cls(provider.get_meter(scope, version))
         return found
 
+    def count_untraced(self, dispatch: Finished) -> None:
+        """Count a dispatch that has no span of its own."""
+        with self._counting:
+            self._untraced[dispatch.signal.system, dispatch.signal.name, dispatch.untraced or ""] += 1
+
     def _observe_untraced(self, _: CallbackOptions) -> Iterable[Observation]:
         # Asked when a collection begins, before the histograms are read: what waits is recorded now.
         for record_all in list(self.before_collection):
@@ -72,7 +79,7 @@ class Instruments:
                 count,
                 {semconv.SYSTEM_NAME: system, semconv.SIGNAL_NAME: signal, semconv.UNTRACED_REASON: reason},
             )
-            for (system, signal, reason), count in list(self.untraced.items())
+            for (system, signal, reason), count in list(self._untraced.items())
         ]
 
 

@@ -6,6 +6,7 @@ that a thousand healthy ones do not hide them.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -70,13 +71,40 @@ class RollUps:
         self._budget = budget
         self._emit = emit
         self._open: OrderedDict[Key, dict[str, RolledUp]] = OrderedDict()
+        self._counting = threading.Lock()  # never held while a span is made: that is other people's code
 
     def take(self, dispatch: Finished, outer: Context, *, special: bool) -> str | None:
         """Count *dispatch*; return why it shall have no spans of its own, or None when it shall."""
         parent = trace.get_current_span(outer).get_span_context()
         if not parent.is_valid:
             return None  # a trace of its own, which the sampler decides about
-        counts = self._counts_under(parent)
+        self._make_room(parent)
+        with self._counting:
+            return self._count(dispatch, parent, outer, special=special)
+
+    def is_open(self, span: SpanContext) -> bool:
+        """Return whether anything was counted under *span*."""
+        return bool(self._open) and (span.trace_id, span.span_id) in self._open
+
+    def ended(self, span: SpanContext) -> None:
+        """Make the spans of what was rolled up under *span*, which has ended."""
+        self._close((span.trace_id, span.span_id))
+
+    def close_all(self) -> None:
+        """Make the spans of all that is rolled up."""
+        for key in list(self._open):
+            self._close(key)
+
+    def close_orphans(self) -> None:
+        """Make the spans of what was rolled up under spans that ended before anything was counted under them."""
+        for key, counts in list(self._open.items()):
+            parents = [trace.get_current_span(one.parent) for one in counts.values()]
+            # One that never records, such as a remote one, does not tell when it ends.
+            if not any(parent.is_recording() or isinstance(parent, NonRecordingSpan) for parent in parents):
+                self._close(key)
+
+    def _count(self, dispatch: Finished, parent: SpanContext, outer: Context, *, special: bool) -> str | None:
+        counts = self._open.setdefault((parent.trace_id, parent.span_id), {})
         mine = counts.get(dispatch.signal.name)
         if mine is None:
             if len(counts) >= _SIGNALS_PER_PARENT:
@@ -91,35 +119,13 @@ class RollUps:
         mine.add(dispatch)
         return semconv.ROLLED_UP
 
-    def is_open(self, span: SpanContext) -> bool:
-        """Return whether anything was counted under *span*."""
-        return bool(self._open) and (span.trace_id, span.span_id) in self._open
-
-    def ended(self, span: SpanContext) -> None:
-        """Make the spans of what was rolled up under *span*, which has ended."""
-        self._close(self._open.pop((span.trace_id, span.span_id), {}))
-
-    def close_all(self) -> None:
-        """Make the spans of all that is rolled up."""
-        while self._open:
-            self._close(self._open.popitem(last=False)[1])
-
-    def close_orphans(self) -> None:
-        """Make the spans of what was rolled up under spans that ended before anything was counted under them."""
-        for key, counts in list(self._open.items()):
-            parents = [trace.get_current_span(one.parent) for one in counts.values()]
-            # One that never records, such as a remote one, does not tell when it ends.
-            if not any(parent.is_recording() or isinstance(parent, NonRecordingSpan) for parent in parents):
-                self._close(self._open.pop(key, {}))
-
-    def _close(self, counts: dict[str, RolledUp]) -> None:
-        for rolled_up in list(counts.values()):
+    def _close(self, key: Key) -> None:
+        with self._counting:
+            counts = self._open.pop(key, {})
+        for rolled_up in counts.values():
             if rolled_up.count:
                 attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
-        counts.clear()
 
-    def _counts_under(self, parent: SpanContext) -> dict[str, RolledUp]:
-        key = (parent.trace_id, parent.span_id)
-        if key not in self._open and len(self._open) >= _OPEN_PARENTS:
-            self._close(self._open.popitem(last=False)[1])
-        return self._open.setdefault(key, {})
+    def _make_room(self, parent: SpanContext) -> None:
+        if len(self._open) >= _OPEN_PARENTS and not self.is_open(parent):
+            self._close(next(iter(list(self._open))))

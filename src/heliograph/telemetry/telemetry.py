@@ -55,7 +55,6 @@ class Telemetry:
         meter_provider: Where metrics go; the global one unless given.
         logger_provider: Where OpenTelemetry's log events go; the global one unless given.
         logger: The structlog logger to use; ``structlog.get_logger("heliograph")`` unless given.
-        ready: Asked before each send; nothing is said while it returns False.
 
     Raises:
         ConfigurationError: If an environment variable has a value that cannot be used.
@@ -72,12 +71,10 @@ class Telemetry:
         meter_provider: metrics.MeterProvider | None = None,
         logger_provider: _logs.LoggerProvider | None = None,
         logger: Any = None,
-        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._record_exceptions, as_log_events = exception_signals()
         self.system = system
         self.worth = Worth(settings)
-        self._ready = ready
         self._tracer_provider = tracer_provider
         self._meter_provider = meter_provider
         self._signals: dict[str, SignalPlan] = {}
@@ -101,9 +98,7 @@ class Telemetry:
 
     def awake(self) -> bool:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
-        if not self._ready():
-            return False
-        if self._find_providers() != self._providers:
+        if None in self._providers and self._find_providers() != self._providers:
             self._set_up()
         is_heard = self._metrics is not None or self._structured.is_heard
         if not is_heard and self._spans is None:
@@ -127,8 +122,7 @@ class Telemetry:
             return
         finished = Finished(dispatch, signal)
         if special or self._immediate:
-            with self._backlog.saying:
-                self._say(finished, dispatch.errors)
+            self._say(finished, dispatch.errors)
             for logs in self._logs:
                 attempt(logs.write, finished)
         if opened is not None:
@@ -208,7 +202,7 @@ class Telemetry:
         if self._metrics is not None and self._instruments is not None:
             attempt(self._metrics.record, finished)
             if finished.untraced is not None:
-                self._instruments.untraced[finished.signal.system, finished.signal.name, finished.untraced] += 1
+                self._instruments.count_untraced(finished)
 
     def _roll_up(self, finished: Finished, outer: Context) -> str | None:
         return self._roll_ups.take(finished, outer, special=finished.special)
@@ -218,8 +212,7 @@ class Telemetry:
 
     def _span_ended(self, span: SpanContext) -> None:
         if self._roll_ups.is_open(span):
-            with self._backlog.saying:
-                self._roll_ups.ended(span)
+            self._roll_ups.ended(span)
 
     def _is_unsampled(self, current: Context) -> bool:
         span = current.get(SPAN_KEY)
