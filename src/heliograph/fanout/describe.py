@@ -41,12 +41,21 @@ def sender_name(sender: Any, /) -> str | None:
     """Return the model label or class path of a sender, or None for no sender. Never anything of an instance."""
     if sender is None:
         return None
+    known = _labels.get(id(sender))
+    return known[0] if known is not None else _sender_name(sender)
+
+
+def _sender_name(sender: Any) -> str:
     if _is_a(sender, types.ModuleType):
         return _text(vars(sender).get("__name__")) or "module"
     if _is_a(sender, types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial):
         return receiver_name(sender)
-    cls = sender if _is_a(sender, type) else type(sender)
-    return _cached(_sender_names, cls, _class_label)
+    if _is_a(sender, type):
+        label, key = _class_label(sender), id(sender)
+        # The callback runs as the class dies, before its id can be used again.
+        _labels[key] = label, weakref.ref(sender, lambda _: _labels.pop(key, None))
+        return label
+    return sender_name(type(sender)) or "_OTHER"
 
 
 def error_type(error: BaseException, /) -> str:
@@ -75,7 +84,7 @@ def _is_a(thing: object, *kinds: type) -> bool:
 
 _Names = weakref.WeakKeyDictionary[Any, str]
 _receiver_names: _Names = weakref.WeakKeyDictionary()
-_sender_names: _Names = weakref.WeakKeyDictionary()
+_labels: dict[int, tuple[str, Any]] = {}  # of classes, by id: the hash of a class may be its metaclass's affair
 _error_names: _Names = weakref.WeakKeyDictionary()
 
 

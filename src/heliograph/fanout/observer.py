@@ -183,6 +183,8 @@ def _stands_inside(observer: Any) -> bool:
 def _awake(site: Site) -> Audience | None:
     gates = site.gates
     try:
+        if len(gates) == 1 and gates[0][1] is not None:
+            return site.audience if gates[0][1]() else None
         awake = [observer for observer, gate in gates if gate is None or gate()]
     except Exception:  # an observer's fault is not the sender's
         awake = [observer for observer, gate in gates if gate is None or attempt(gate)]

@@ -87,15 +87,16 @@ class Recorder:
         self._deliver()
 
     def _deliver(self) -> None:
-        if self._open or not self.dispatch.settled:
+        dispatch = self.dispatch
+        if self._open or (dispatch.first_async < len(dispatch.begans) and not dispatch.settled):
             return
         try:
             # Calls end on several threads under asend; pop is atomic, so exactly one of them delivers.
             self._undelivered.pop()
         except IndexError:
             return
-        observer.finish(self._observers, self.dispatch)
-        self.dispatch.drop_errors()
+        observer.finish(self._observers, dispatch)
+        dispatch.drop_errors()
 
 
 class Unrecorded:

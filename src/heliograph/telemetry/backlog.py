@@ -31,22 +31,25 @@ class Backlog:
         self._calls = 0
         self._saying = threading.RLock()  # whoever says something may send a signal, and so come back here
         self._something = threading.Event()
+        self._is_awake = False
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
+        self._is_closed = False
         _renew_in_children(self)
 
     def put(self, dispatch: Finished) -> None:
         """Let *dispatch* wait."""
         self._waiting.append(dispatch)
         self._calls += 1 + len(dispatch.begans)
-        if self._calls > _MOST_CALLS or self._closed.is_set():
+        if self._calls > _MOST_CALLS or self._is_closed:
             self.say_all()
-        elif not self._something.is_set():
+        elif not self._is_awake:
             self._wake()
 
     def say_all(self) -> None:
         """Say what there is to say of all that waits, on this thread."""
         with self._saying:
+            self._is_awake = False
             self._something.clear()
             self._calls = 0
             while self._waiting:
@@ -55,11 +58,13 @@ class Backlog:
 
     def close(self) -> None:
         """Say all and end the thread."""
+        self._is_closed = True
         self._closed.set()
         self._something.set()
         self.say_all()
 
     def _wake(self) -> None:
+        self._is_awake = True
         self._something.set()
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="heliograph", daemon=True)
@@ -82,6 +87,7 @@ class Backlog:
         self._calls = 0
         self._saying = threading.RLock()
         self._something = threading.Event()
+        self._is_awake = False
         self._closed = threading.Event()
         self._thread = None
 

@@ -170,8 +170,10 @@ class DispatchTrace:
 
     def drop(self) -> None:
         """Make no spans, and let go of the dispatch."""
-        self.end(())
-        self.let_go()
+        self.exported = ()
+        self._dispatch = self.pair = None
+        if self.waiting:
+            self.waiting.clear()
 
     def let_go(self) -> None:
         """Let go of the dispatch, which is over; its contexts may live on in tasks."""
@@ -187,6 +189,10 @@ class DispatchTrace:
 
     def _start(self) -> SpanContext:
         tracer, parent = self._tracer, trace.get_current_span(self.outer).get_span_context()
+        if not tracer.is_enabled():
+            return SpanContext(
+                parent.trace_id, parent.span_id, parent.is_remote, parent.trace_flags, parent.trace_state
+            )
         if not parent.is_valid:
             trace_id, random = tracer.ids.generate_trace_id(), _is_random(tracer)
         else:

@@ -62,7 +62,8 @@ class SdkTracer:
         scope: Who makes them.
         on_end: Hands a finished span to all processors.
         immediate: Whether a processor exports each span as it ends, and so must be told at once.
-        is_current: Returns whether it still is as it was found.
+        is_current: Returns whether its processors still are those it was found with.
+        is_enabled: Returns whether it makes spans at all.
         start_with_ids: Starts a span of the SDK's own: a function of name, context, attributes, start time and ids.
     """
 
@@ -74,6 +75,7 @@ class SdkTracer:
     on_end: Callable[[ReadableSpan], None]
     immediate: bool
     is_current: Callable[[], bool]
+    is_enabled: Callable[[], bool]
     start_with_ids: Callable[[str, Context, Mapping[str, Any], int, SpanContext], Span]
 
 
@@ -102,9 +104,14 @@ def _sdk_tracer(provider: Any, scope: str, version: str) -> SdkTracer | None:
         tracer._instrumentation_scope,
         tracer.span_processor.on_end,
         any(type(one) is SimpleSpanProcessor for one in processors),
-        lambda: tracer.span_processor._span_processors is processors and tracer._is_enabled(),
+        functools.partial(_has, tracer.span_processor, processors),
+        tracer._is_enabled,
         functools.partial(_start_with_ids, tracer),
     )
+
+
+def _has(multi: Any, processors: tuple[SpanProcessor, ...]) -> bool:
+    return multi._span_processors is processors
 
 
 class _Ids(IdGenerator):

@@ -17,7 +17,7 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext
 
 from heliograph.config import Level, Settings
-from heliograph.fanout.facts import Dispatch, Site
+from heliograph.fanout.facts import Dispatch, Outcome, Site
 from heliograph.fanout.observer import attempt, refresh
 from heliograph.telemetry import semconv
 from heliograph.telemetry.api_spans import ApiSpans
@@ -42,7 +42,8 @@ from heliograph.telemetry.sdk import (
 __all__ = ["Telemetry"]
 
 # OpenTelemetry's SDK sets the first while it exports, its instrumentations set both.
-_SUPPRESSED = (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", ""), "suppress_instrumentation")
+_SUPPRESSED_BY_SDK: str = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+_SUPPRESSED = "suppress_instrumentation"
 
 
 class Telemetry:
@@ -98,28 +99,31 @@ class Telemetry:
 
     def awake(self) -> bool:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
-        if None in self._providers and self._find_providers() != self._providers:
+        if self._is_incomplete and self._find_providers() != self._providers:
             self._set_up()
-        is_heard = self._metrics is not None or self._structured.is_heard
-        if not is_heard and self._spans is None:
+        if self._spans is None and self._metrics is None and not self._structured.is_heard:
             return False
         current = self._context()
-        return not current or not (
-            any(current.get(key) for key in _SUPPRESSED) or (not is_heard and self._is_unsampled(current))
-        )
+        if not current:
+            return True
+        if current.get(_SUPPRESSED_BY_SDK) or current.get(_SUPPRESSED):
+            return False
+        return self._metrics is not None or not self._is_unsampled(current) or self._structured.is_heard
 
     def finished(self, dispatch: Dispatch) -> None:
         """Say what is worth saying about *dispatch*, at once or later."""
-        signal = self._signal_of(dispatch.site)
+        signal = self._signals.get(dispatch.site.name) or self._signal_of(dispatch.site)
         opened = dispatch.inside
+        took = (dispatch.ended or 0) - dispatch.began
+        special = took >= self.worth.slow or dispatch.outcome is _RAISED or bool(dispatch.faults)
+        if signal.is_quiet and not special and self._metrics is None:
+            if opened is None:
+                return
+            if not opened.asked_for:
+                opened.drop()
+                return
         if opened is None and self._spans is not None:
             opened = self._spans.open(dispatch)
-        ended = dispatch.ended or 0
-        special = bool(dispatch.faults) or dispatch.failed or ended - dispatch.began >= self.worth.slow
-        if not special and signal.is_quiet and self._metrics is None and not (opened and opened.asked_for):
-            if opened is not None:
-                opened.drop()
-            return
         finished = Finished(dispatch, signal)
         if special or self._immediate:
             self._say(finished, dispatch.errors)
@@ -149,6 +153,7 @@ class Telemetry:
     def _set_up(self) -> None:
         """Choose how to speak to the providers there are now."""
         tracer_provider, meter_provider = self._providers = self._find_providers()
+        self._is_incomplete = tracer_provider is None or meter_provider is None
         self._choose_spans(tracer_provider)
         if (
             meter_provider is not None
@@ -220,6 +225,9 @@ class Telemetry:
             return False
         context = span.get_span_context()
         return context.is_valid and not context.trace_flags.sampled and self._spans.tracer.follows_parent
+
+
+_RAISED = Outcome.RAISED  # looked up once: a member of an enumeration takes longer than a global
 
 
 def _true() -> bool:
