@@ -24,7 +24,7 @@ from heliograph.fanout.describe import receiver_name
 from heliograph.fanout.facts import Dispatch, Receiver, Site
 from heliograph.fanout.observer import attempt, known_sites, observe
 from heliograph.telemetry.policy import Unmatched
-from heliograph.telemetry.sdk import global_meter_provider, global_tracer_provider
+from heliograph.telemetry.sdk import is_any_provider_set
 from heliograph.telemetry.telemetry import Telemetry
 
 __all__ = ["Instrumentation", "adapters", "instrument", "unmatched_patterns"]
@@ -100,7 +100,7 @@ class _OwnByDefault:
         return site.system == OWN
 
     def awake(self) -> bool:
-        if global_tracer_provider() is not None or global_meter_provider() is not None:
+        if is_any_provider_set():
             self._begin()
         return False
 

@@ -345,10 +345,13 @@ class LateSpans:
 
     def open(self, dispatch: Dispatch) -> DispatchTrace:
         """Return what is to be known of the dispatch's spans."""
+        signal = self._signal_of(dispatch.site)
+        if dispatch.first_async == len(dispatch.begans):
+            opened = dispatch.inside = DispatchTrace(self, dispatch, self._get(), signal)
+            return opened
         with self._opening:  # under asend, receivers begin on two threads
-            if dispatch.inside is None:
-                dispatch.inside = DispatchTrace(self, dispatch, self._get(), self._signal_of(dispatch.site))
-            opened: DispatchTrace = dispatch.inside
+            opened = dispatch.inside or DispatchTrace(self, dispatch, self._get(), signal)
+            dispatch.inside = opened
             return opened
 
     def export(self, finished: Finished, errors: Mapping[int, BaseException]) -> str | None:

@@ -92,7 +92,8 @@ def _sdk_tracer(provider: Any, scope: str, version: str) -> SdkTracer | None:
         return None
     tracer: Any = provider.get_tracer(scope, version)
     processors = _known_processors(tracer.span_processor)
-    if type(tracer) is not SdkTracerClass or processors is None or not tracer._is_enabled():
+    is_enabled = getattr(tracer, "_is_enabled", _always)  # older SDKs cannot disable a tracer
+    if type(tracer) is not SdkTracerClass or processors is None or not is_enabled():
         return None
     if not _are_default(tracer._span_limits) or not _is_known(tracer.sampler):
         return None
@@ -105,9 +106,13 @@ def _sdk_tracer(provider: Any, scope: str, version: str) -> SdkTracer | None:
         tracer.span_processor.on_end,
         any(type(one) is SimpleSpanProcessor for one in processors),
         functools.partial(_has, tracer.span_processor, processors),
-        tracer._is_enabled,
+        is_enabled,
         functools.partial(_start_with_ids, tracer),
     )
+
+
+def _always() -> bool:
+    return True
 
 
 def _has(multi: Any, processors: tuple[SpanProcessor, ...]) -> bool:
@@ -187,6 +192,14 @@ def global_meter_provider() -> Any:
     except AttributeError:
         provider = metrics.get_meter_provider()
         return None if type(provider).__name__ == "_ProxyMeterProvider" else provider
+
+
+def is_any_provider_set() -> bool:
+    """Return whether there is a global provider. Asked at each send of a signal that waits for one."""
+    try:
+        return trace._TRACER_PROVIDER is not None or metrics._internal._METER_PROVIDER is not None  # pyright: ignore[reportAttributeAccessIssue]
+    except AttributeError:
+        return global_tracer_provider() is not None or global_meter_provider() is not None
 
 
 def _are_default(limits: SpanLimits) -> bool:
