@@ -235,4 +235,7 @@ def observe(observer: Observer) -> Callable[[], None]:
 def finish(observers: tuple[Observer, ...], dispatch: Dispatch) -> None:
     """Tell all *observers* of a finished dispatch."""
     for one in observers:
-        attempt(one.finished, dispatch)
+        try:
+            one.finished(dispatch)
+        except Exception as error:  # an observer's fault is not the sender's
+            _say_once(one.finished, error)

@@ -144,9 +144,12 @@ class ApiTrace:
         return self.own.started
 
     def exported_context(self, position: int | None) -> SpanContext | None:
-        """Return the context of a receiver's span, or of the dispatch's own, if it was started, else None."""
+        """Return the context of a receiver's span, or of the dispatch's own, if it is exported, else None."""
         span = self.own if position is None else self.spans.get(position)
-        return span.get_span_context() if span is not None and span.started else None
+        if span is None or not span.started:
+            return None
+        context = span.get_span_context()
+        return context if context.trace_flags.sampled else None
 
     def drop(self) -> None:
         """Make no spans, and let go of the dispatch."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.config import Level
-from heliograph.fanout.describe import Described, described
+from heliograph.fanout.describe import Described, PerFunction, described
 from heliograph.fanout.facts import Dispatch, Mode, Receiver, Site
 from heliograph.telemetry import semconv
 from heliograph.telemetry.policy import Worth
@@ -69,7 +70,7 @@ class SignalPlan:
         attributes: The attributes that all that is said has.
     """
 
-    __slots__ = ("_concurrent", "_plain", "attributes", "is_quiet", "level", "name", "system", "worth")
+    __slots__ = ("_by_name", "_concurrent", "_plain", "attributes", "is_quiet", "level", "name", "system", "worth")
 
     def __init__(self, site: Site, worth: Worth) -> None:
         self.worth: Worth = worth
@@ -78,29 +79,36 @@ class SignalPlan:
         self.level: Level = worth.signal_level(site)
         self.is_quiet: bool = self.level <= Level.SLOW and not worth.settings.levels
         self.attributes: Attributes = {semconv.SYSTEM_NAME: site.system, semconv.SIGNAL_NAME: site.name}
-        self._plain: dict[str, ReceiverPlan] = {}  # by name: there are fewer names than functions
-        self._concurrent: dict[str, ReceiverPlan] = {}
+        self._plain: PerFunction[ReceiverPlan] = PerFunction()
+        self._concurrent: PerFunction[ReceiverPlan] = PerFunction()
+        self._by_name: dict[tuple[str, str], ReceiverPlan] = {}
 
     def plans(self, dispatch: Dispatch) -> list[ReceiverPlan]:
         """Return the plans of all receivers of a dispatch, by position."""
         receivers, first = dispatch.receivers or (), dispatch.first_async
-        plans = [self._plain.get(described(one).name) or self._learn(one, Mode.SYNC) for one in receivers[:first]]
-        plans += [
-            self._concurrent.get(described(one).name) or self._learn(one, Mode.ASYNC) for one in receivers[first:]
+        plain, concurrent = self._plain.values, self._concurrent.values
+        plans = [  # a bound method is another object each time; its function is not
+            plain.get(id(one.__func__ if type(one) is MethodType else one)) or self._learn(one, Mode.SYNC)
+            for one in receivers[:first]
         ]
+        for one in receivers[first:]:
+            known = concurrent.get(id(one.__func__ if type(one) is MethodType else one))
+            plans.append(known or self._learn(one, Mode.ASYNC))
         return plans
 
     def plan(self, dispatch: Dispatch, position: int) -> ReceiverPlan:
         """Return the plan of the receiver at *position*."""
-        receiver = (dispatch.receivers or ())[position]
-        if position < dispatch.first_async:
-            return self._plain.get(described(receiver).name) or self._learn(receiver, Mode.SYNC)
-        return self._concurrent.get(described(receiver).name) or self._learn(receiver, Mode.ASYNC)
+        mode = Mode.SYNC if position < dispatch.first_async else Mode.ASYNC
+        return self._learn((dispatch.receivers or ())[position], mode)
 
     def _learn(self, receiver: Receiver, mode: Mode) -> ReceiverPlan:
         description = described(receiver)
-        plans = self._plain if mode is Mode.SYNC else self._concurrent
-        return plans.setdefault(description.name, ReceiverPlan(self, description, mode))
+        plan = self._by_name.get((description.name, mode.value))
+        if plan is None:  # functions come and go, their names are few
+            plan = self._by_name.setdefault((description.name, mode.value), ReceiverPlan(self, description, mode))
+        function = receiver.__func__ if type(receiver) is MethodType else receiver
+        (self._plain if mode is Mode.SYNC else self._concurrent).keep(function, plan)
+        return plan
 
     def place_of(self, receiver: Described) -> Attributes:
         """Return the attributes that say where a receiver is defined, those that were asked for."""
