@@ -94,9 +94,10 @@ class Backend:
         if self._otlp is None:
             return DropAll()
 
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        # Spans that are not heliograph's it encodes with OpenTelemetry's own encoder.
+        from heliograph.telemetry.otlp import SpanExporter as OtlpSpanExporter
 
-        class Counting(OTLPSpanExporter):
+        class Counting(OtlpSpanExporter):
             def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
                 result = super().export(spans)
                 if result is SpanExportResult.SUCCESS:
