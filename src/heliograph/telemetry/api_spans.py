@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -109,6 +110,11 @@ class DeferredSpan(Span):
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
         self.real.record_exception(exception, attributes, timestamp, escaped)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.real.__exit__(kind, error, traceback)
 
 
 def _parent_of(outer: Context) -> Span:

@@ -62,7 +62,6 @@ class DispatchTrace:
 
     Attributes:
         maker: Makes them.
-        outer: The context in which the signal was sent.
         own: The dispatch's span context, once anybody has asked for it or for a receiver's.
         sampled: Whether its spans are recorded; False until then.
         ids: Receivers' span contexts that were asked for, by position.
@@ -74,12 +73,13 @@ class DispatchTrace:
 
     __slots__ = (
         "_dispatch",
+        "_outer",
+        "_parent",
         "_signal",
         "_tracer",
         "exported",
         "ids",
         "maker",
-        "outer",
         "own",
         "pair",
         "sampled",
@@ -94,7 +94,8 @@ class DispatchTrace:
         self._dispatch: Dispatch | None = dispatch
         self._signal = signal
         self._tracer = maker.tracer
-        self.outer = outer
+        self._outer = outer
+        self._parent = outer.get(SPAN_KEY)
         self.own: SpanContext | None = None
         self.sampled = False
         self.ids: dict[int, SpanContext] = {}
@@ -102,6 +103,13 @@ class DispatchTrace:
         self.waiting: dict[int, tuple[Context, Context]] = {}
         self.exported: Collection[int] | None = None
         self.pair: tuple[Context, ReceiverSpan] | None = None
+
+    @property
+    def outer(self) -> Context:
+        """The context in which the signal was sent; its span may have left it since (see :func:`_pass_on`)."""
+        if self._outer.get(SPAN_KEY) is self._parent:
+            return self._outer
+        return Context({**self._outer, SPAN_KEY: self._parent})
 
     @property
     def asked_for(self) -> bool:
@@ -112,27 +120,27 @@ class DispatchTrace:
         """Return the dispatch's span context, made now unless it was before."""
         with self._starting:  # asked by a receiver's thread and by the exporter's
             if self.own is None:
-                self.own = self._start()
+                self.own, self.sampled = _started(self._tracer, self.outer, self._signal.name)
             return self.own
 
-    def context_at(self, position: int) -> SpanContext:
-        """Return the span context of the receiver at *position*: its parent's if it shall have no span."""
+    def context_at(self, position: int, outer: Context) -> SpanContext:
+        """Return the span context of the receiver at *position*: that of *outer* if it shall have no span."""
         found = self.ids.get(position)
         if found is not None:
             return found
         if not self._is_spoken_of(position):
-            return trace.get_current_span(self.outer).get_span_context()
+            return trace.get_current_span(outer).get_span_context()
         own = self.start()
         made = SpanContext(own.trace_id, self._tracer.ids.generate_span_id(), False, own.trace_flags, own.trace_state)
         return self.ids.setdefault(position, made)
 
-    def span_at(self, position: int) -> Span:
-        """Return a span of the receiver at *position* that can be written to, as long as it can be."""
+    def span_at(self, position: int, outer: Context) -> Span:
+        """Return a span of the receiver at *position* that can be written to, as long as it can be, or that of *outer*."""
         if position in self.spans:
             return self.spans[position]
         if not self._is_spoken_of(position):
-            return trace.get_current_span(self.outer)
-        context = self.context_at(position)
+            return trace.get_current_span(outer)
+        context = self.context_at(position, outer)
         if not self.sampled or self._dispatch is None:
             return NonRecordingSpan(context)
         plan = self._signal.plan(self._dispatch, position)
@@ -147,13 +155,13 @@ class DispatchTrace:
         parent = trace.set_span_in_context(NonRecordingSpan(self.start()), self.outer)
         return self._tracer.start_with_ids(plan.span_name, parent, plan.span_attributes, start_time, context)
 
-    def is_recording_at(self, position: int) -> bool:
-        """Return whether the span of the receiver at *position* can be written to."""
+    def is_recording_at(self, position: int, outer: Context) -> bool:
+        """Return whether the span of the receiver at *position* can be written to, or that of *outer*."""
         if position in self.spans:
             return self.spans[position].is_recording()
         if not self._is_spoken_of(position):
-            return trace.get_current_span(self.outer).is_recording()
-        self.start()
+            return trace.get_current_span(outer).is_recording()
+        self.context_at(position, outer)  # who asks may speak of it: it shall be there
         return self.sampled and self._dispatch is not None
 
     def end(self, exported: Collection[int]) -> None:
@@ -187,26 +195,24 @@ class DispatchTrace:
             return True
         return self._signal.plan(self._dispatch, position).level is not Level.OFF
 
-    def _start(self) -> SpanContext:
-        tracer, parent = self._tracer, trace.get_current_span(self.outer).get_span_context()
-        if not tracer.is_enabled():
-            return SpanContext(
-                parent.trace_id, parent.span_id, parent.is_remote, parent.trace_flags, parent.trace_state
-            )
-        if not parent.is_valid:
-            trace_id, random = tracer.ids.generate_trace_id(), _is_random(tracer)
-        else:
-            trace_id, random = parent.trace_id, int(parent.trace_flags) & 2
-        if parent.is_valid and tracer.follows_parent:
-            self.sampled, trace_state = parent.trace_flags.sampled, parent.trace_state
-        else:
-            result = tracer.sampler.should_sample(self.outer, trace_id, self._signal.name, SpanKind.INTERNAL)
-            self.sampled, trace_state = (
-                result.decision is Decision.RECORD_AND_SAMPLE,
-                result.trace_state or TraceState(),
-            )
-        flags = TraceFlags((TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT) | random)
-        return SpanContext(trace_id, tracer.ids.generate_span_id(), False, flags, trace_state)
+
+def _started(tracer: SdkTracer, outer: Context, name: str) -> tuple[SpanContext, bool]:
+    """Return what the SDK would give a span that starts in *outer*, and whether it is recorded."""
+    parent = trace.get_current_span(outer).get_span_context()
+    if not tracer.is_enabled():
+        same = SpanContext(parent.trace_id, parent.span_id, parent.is_remote, parent.trace_flags, parent.trace_state)
+        return same, False
+    if not parent.is_valid:
+        trace_id, random = tracer.ids.generate_trace_id(), _is_random(tracer)
+    else:
+        trace_id, random = parent.trace_id, int(parent.trace_flags) & 2
+    if parent.is_valid and tracer.follows_parent:
+        sampled, trace_state = parent.trace_flags.sampled, parent.trace_state
+    else:
+        result = tracer.sampler.should_sample(outer, trace_id, name, SpanKind.INTERNAL)
+        sampled, trace_state = result.decision is Decision.RECORD_AND_SAMPLE, result.trace_state or TraceState()
+    flags = TraceFlags((TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT) | random)
+    return SpanContext(trace_id, tracer.ids.generate_span_id(), False, flags, trace_state), sampled
 
 
 def _is_random(tracer: SdkTracer) -> int:
@@ -226,36 +232,36 @@ class ReceiverSpan:
         self.homes: tuple[Context, ...] = ()  # other contexts in which it has come to be current
 
     def get_span_context(self) -> SpanContext:
-        return self._trace.context_at(self.position)
+        return self._trace.context_at(self.position, self.outer)
 
     def is_recording(self) -> bool:
-        return self._trace.is_recording_at(self.position)
+        return self._trace.is_recording_at(self.position, self.outer)
 
     def end(self, end_time: int | None = None) -> None:
-        self._trace.span_at(self.position).end(end_time)
+        self._trace.span_at(self.position, self.outer).end(end_time)
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        self._trace.span_at(self.position).set_attributes(attributes)
+        self._trace.span_at(self.position, self.outer).set_attributes(attributes)
 
     def set_attribute(self, key: str, value: Any) -> None:
-        self._trace.span_at(self.position).set_attribute(key, value)
+        self._trace.span_at(self.position, self.outer).set_attribute(key, value)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        self._trace.span_at(self.position).add_event(name, attributes, timestamp)
+        self._trace.span_at(self.position, self.outer).add_event(name, attributes, timestamp)
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
-        self._trace.span_at(self.position).add_link(context, attributes)
+        self._trace.span_at(self.position, self.outer).add_link(context, attributes)
 
     def update_name(self, name: str) -> None:
-        self._trace.span_at(self.position).update_name(name)
+        self._trace.span_at(self.position, self.outer).update_name(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        self._trace.span_at(self.position).set_status(status, description)
+        self._trace.span_at(self.position, self.outer).set_status(status, description)
 
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
-        self._trace.span_at(self.position).record_exception(exception, attributes, timestamp, escaped)
+        self._trace.span_at(self.position, self.outer).record_exception(exception, attributes, timestamp, escaped)
 
     def __enter__(self) -> Self:
         return self
@@ -263,7 +269,7 @@ class ReceiverSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._trace.span_at(self.position).__exit__(kind, error, traceback)
+        self._trace.span_at(self.position, self.outer).__exit__(kind, error, traceback)
 
 
 Span.register(ReceiverSpan)  # not derived from it: its instances would each have a dictionary
@@ -375,13 +381,11 @@ class LateSpans:
 
     def export_rolled_up(self, rolled_up: RolledUp) -> None:
         """Hand the span of a roll-up to the processors."""
-        parent = trace.get_current_span(rolled_up.parent).get_span_context()
-        if not parent.trace_flags.sampled:
-            return
         first = rolled_up.first
-        context = SpanContext(
-            parent.trace_id, self.tracer.ids.generate_span_id(), False, parent.trace_flags, parent.trace_state
-        )
+        parent = trace.get_current_span(rolled_up.parent).get_span_context()
+        context, sampled = _started(self.tracer, rolled_up.parent, first.signal.name)
+        if not sampled:
+            return
         attributes = {**dispatch_attributes(first), **rolled_up_attributes(rolled_up)}
         times = (first.started_at, rolled_up.end)
         self.tracer.on_end(FactSpan(self.tracer, None, _name(first), context, parent, attributes, times))
@@ -426,11 +430,11 @@ class LateSpans:
             plan, times = plans[position], (at(begans[position]), at(endeds[position]))
             written = opened.spans.get(position)
             if written is None and position not in finished.failures and position not in finished.uids:
-                context = opened.context_at(position)
+                context = opened.context_at(position, opened.outer)
                 span = FactSpan(self.tracer, plan, plan.span_name, context, opened.own, plan.span_attributes, times)
                 self.tracer.on_end(span)
             else:
-                written = written or opened.span_of(plan, opened.context_at(position), times[0])
+                written = written or opened.span_of(plan, opened.context_at(position, opened.outer), times[0])
                 self._end_written(written, finished, position, times[1], errors.get(position))
 
     def _end_written(

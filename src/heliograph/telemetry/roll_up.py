@@ -109,7 +109,8 @@ class RollUps:
         if mine is None:
             if len(counts) >= _SIGNALS_PER_PARENT:
                 return semconv.BUDGET
-            mine = counts[dispatch.signal.name] = RolledUp(outer)
+            # A copy: a receiver's context turns into the outer one when the receiver leaves another attached.
+            mine = counts[dispatch.signal.name] = RolledUp(Context(outer))
         if special:
             mine.seen_special += 1
         else:
