@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from difflib import unified_diff
@@ -359,24 +358,27 @@ class Run:
 
     def receiver(self, plan: Receiver, here: Here) -> Any:
         """Return a receiver made to plan."""
+        receiver: Any
         if plan.is_async:
 
-            async def receiver(**_: Any) -> Any:
+            async def receive_async(**_: Any) -> Any:
                 for number, action in enumerate(plan.actions):
                     await self.act_async(action, here._replace(path=(*here.path, number)))
                 if plan.failure is not None:
                     raise Failure if plan.failure is asyncio.CancelledError else plan.failure
                 return plan.name
 
+            receiver = receive_async
         else:
 
-            def receiver(**_: Any) -> Any:
+            def receive(**_: Any) -> Any:
                 for number, action in enumerate(plan.actions):
                     self.act(action, here._replace(path=(*here.path, number)))
                 if plan.failure is not None:
                     raise plan.failure
                 return plan.name
 
+            receiver = receive
         receiver.__module__, _, receiver.__qualname__ = plan.name.rpartition(".")
         return receiver
 
@@ -404,7 +406,7 @@ class Run:
         else:
             self.do(action.what, here)
 
-    def do(self, what: str, here: Here) -> None:  # noqa: C901, PLR0912  # one branch a deed
+    def do(self, what: str, here: Here) -> None:  # noqa: C901  # one branch a deed
         """Do something to the current span, or to the context."""
         span, number = trace.get_current_span(), here.path[-1]
         if what == "attribute":
@@ -446,7 +448,7 @@ class Run:
         otel_context.detach(token)
 
     def _metrics(self) -> Any:
-        data = self.reader.get_metrics_data()
+        data: Any = self.reader.get_metrics_data()
         return {
             metric.name: sorted(
                 (sorted(map(repr, (point.attributes or {}).items())), getattr(point, "count", None) or point.value)
@@ -471,7 +473,7 @@ def _last_line(stacktrace: str) -> str:
     return stacktrace.strip().rpartition("\n")[2]
 
 
-def _logged(line: Any, family: Family) -> dict[str, Any]:
+def _logged(line: Any, family: Family) -> Any:
     line = {key: value for key, value in line.items() if key != "duration_s"}
     if "exception" in line:
         line["exception"] = _last_line(line["exception"])
@@ -554,12 +556,11 @@ def difference(late: str, plain: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is captured, written to ended spans or detached elsewhere is not said a thousand times."""
     names = ("heliograph", "heliograph.dispatch", "opentelemetry.sdk.trace", "opentelemetry.context", "asyncio")
     for name in names:
         monkeypatch.setattr(logging.getLogger(name), "disabled", True)
-    yield
 
 
 @settings(max_examples=250)

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otlp is not installed")
 
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -82,3 +83,39 @@ def test_a_batch_larger_than_one_byte_can_count_is_encoded(instrument, spans, or
 
     assert len(spans.finished) == 300 * 3
     assert same(spans.finished)
+
+
+def test_what_receivers_write_to_their_spans_is_encoded_alike(instrument, spans, order_paid):
+    """Attributes of all kinds, events, links, another name and a status; beside receivers that write nothing."""
+    instrument("heliograph", level="all", extra_attributes=["heliograph.receiver.dispatch_uid"])
+    link = SpanContext(0x5EED, 0xF00D, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+    def writing(**_):
+        span = trace.get_current_span()
+        span.set_attributes({"shop.flag": True, "shop.ratio": 0.5, "shop.names": ("a", "b"), "shop.none": ""})
+        span.add_event("baked", {"shop.number": 1})
+        span.add_link(link, {"shop.number": 2})
+        span.update_name("bake")
+        span.set_status(trace.StatusCode.ERROR, "burnt")
+
+    order_paid.connect(writing, dispatch_uid="uid")
+    order_paid.connect(lambda **_: None, weak=False)
+    order_paid.send(sender=None)
+
+    assert same(spans.finished)
+
+
+def test_rolled_up_dispatches_are_encoded_alike(instrument, spans, order_paid):
+    """Their attributes are no receiver's, and differ from span to span."""
+    instrument("heliograph", budget=1, slow=1000)
+    with spans.tracer.start_as_current_span("request"):
+        for _ in range(4):
+            order_paid.send(sender=dict)
+
+    assert len(spans.finished) == 3
+    assert same(spans.finished)
+
+
+def test_nothing_is_encoded_as_nothing():
+    """An empty batch is an empty request."""
+    assert encode([]) == b""

@@ -8,7 +8,7 @@ log line, the receiver itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -129,15 +129,17 @@ class ApiTrace:
         outer: The context in which the signal was sent.
         own: The dispatch's span.
         spans: Receivers' spans, by position.
+        plans: What is said about each receiver, once it is over.
     """
 
-    __slots__ = ("maker", "outer", "own", "spans")
+    __slots__ = ("maker", "outer", "own", "plans", "spans")
 
     def __init__(self, maker: ApiSpans, own: DeferredSpan) -> None:
         self.maker = maker
         self.outer = own.outer
         self.own = own
         self.spans: dict[int, DeferredSpan] = {}
+        self.plans: Sequence[ReceiverPlan] | None = None
 
     @property
     def ids(self) -> Collection[int]:

@@ -97,6 +97,8 @@ class Finished:
         self.untraced: str | None = None
         if dispatch.receivers is not None:
             self.receivers = signal.plans(dispatch)
+            if self.inside is not None:
+                self.inside.plans = self.receivers
             if semconv.RECEIVER_DISPATCH_UID in signal.worth.settings.extra_attributes:
                 self.uids = _uids(dispatch)
         if dispatch.errors or dispatch.error is not None:
