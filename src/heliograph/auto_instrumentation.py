@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
+from heliograph.errors import ConfigurationError
 from heliograph.instrumentor import Instrumentation, instrument
 
 __all__ = ["HeliographInstrumentor"]
+
+logger = logging.getLogger("heliograph")
 
 
 class HeliographInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -25,7 +29,13 @@ class HeliographInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._instrumentation = instrument(**kwargs)
+        try:
+            self._instrumentation = instrument(**kwargs)
+        except ConfigurationError as error:
+            if kwargs:
+                raise
+            # Called by the launcher, which would give up on all instrumentations that come after this one.
+            logger.error("heliograph observes nothing: %s", error)  # noqa: TRY400  # a traceback adds nothing
 
     def _uninstrument(self, **kwargs: Any) -> None:
         if self._instrumentation is not None:

@@ -197,6 +197,10 @@ def _from_environment() -> dict[str, tuple[Any, _Source]]:
         variable = ENVIRONMENT_PREFIX + name.upper()
         if os.environ.get(variable, "").strip():  # OpenTelemetry: an empty variable counts as unset
             found[name] = (os.environ[variable], _Source(variable))
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if variable.startswith(ENVIRONMENT_PREFIX) and name not in _PARSERS:
+            found[name] = (value, _Source(variable))  # to be refused: a slip of the pen
     return found
 
 

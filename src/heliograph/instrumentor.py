@@ -9,9 +9,10 @@ from __future__ import annotations
 import atexit
 import itertools
 import logging
+import os
 from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from opentelemetry import _logs, metrics, trace
 
@@ -64,10 +65,21 @@ def adapters() -> list[Adapter]:
     return [one for one in _adapters.values() if one.available()]
 
 
+class _Wanted(NamedTuple):
+    """How a library is, or shall be, instrumented."""
+
+    settings: Settings
+    arguments: Mapping[str, Any]
+    providers: Mapping[str, Any]
+
+    def telemetry(self, library: str) -> Telemetry:
+        return Telemetry(library, self.settings, **self.providers)
+
+
 class _Installed:
     """One library, instrumented."""
 
-    def __init__(self, adapter: Adapter, telemetry: Telemetry, wanted: Mapping[str, Any]) -> None:
+    def __init__(self, adapter: Adapter, telemetry: Telemetry, wanted: _Wanted) -> None:
         self.adapter = adapter
         self.telemetry = telemetry
         self.wanted = wanted
@@ -109,10 +121,18 @@ class _OwnByDefault:
 
     def _begin(self) -> None:
         self.stop()
+        if _is_disabled():
+            return
         try:
             self._undo = observe(Telemetry(OWN, Settings.load()))
         except ConfigurationError as error:
             logger.error("heliograph's own signals are not observed: %s", error)  # noqa: TRY400  # no traceback needed
+
+
+def _is_disabled() -> bool:
+    """Return whether OpenTelemetry's variable for its launcher switches heliograph off."""
+    names = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    return not {"heliograph", "*"}.isdisjoint(name.strip() for name in names)
 
 
 _own_by_default = _OwnByDefault()
@@ -161,7 +181,8 @@ def instrument(
         meter_provider: Where metrics go; the global provider unless given.
         logger_provider: Where OpenTelemetry's log events go; the global provider unless given.
         logger: The structlog logger to use; ``structlog.get_logger("heliograph")`` unless given.
-        framework_settings: A framework's settings, such as Django's ``HELIOGRAPH``; arguments beat them.
+        framework_settings: A framework's settings, such as Django's ``HELIOGRAPH``; arguments beat them. What was
+            instrumented before they were known, with ``opentelemetry-instrument`` say, takes them over.
         **settings: As in :class:`heliograph.config.Settings`: ``level``, ``slow`` (in seconds),
             ``included_signals``, ``excluded_signals``, ``excluded_receivers``, ``levels``, ``budget``.
 
@@ -172,20 +193,40 @@ def instrument(
         ConfigurationError: If a library or a setting is unknown, or a value cannot be used.
         LibraryNotFoundError: If a library that was named is not installed.
     """
-    wanted = {
-        "settings": Settings.load(framework_settings, **settings),
+    providers = {
         "tracer_provider": tracer_provider,
         "meter_provider": meter_provider,
         "logger_provider": logger_provider,
         "logger": logger,
     }
-    new = [one for one in _chosen(libraries) if not _is_instrumented(one.library, wanted)]
-    telemetries = [Telemetry(one.library, **wanted) for one in new]  # all checked before the first is installed
+    wanted = _Wanted(Settings.load(framework_settings, **settings), settings, providers)
+    chosen = _chosen(libraries)
+    if framework_settings is not None:
+        _reconfigure(chosen, framework_settings)
+    new = [one for one in chosen if not _is_instrumented(one.library, wanted, framework_settings)]
+    telemetries = [wanted.telemetry(one.library) for one in new]  # all checked before the first is installed
     for adapter, telemetry in zip(new, telemetries, strict=True):
         if adapter.library == OWN:
             _own_by_default.stop()
         _installed[adapter.library] = _Installed(adapter, telemetry, wanted)
     return Instrumentation([adapter.library for adapter in new])
+
+
+def _reconfigure(chosen: Collection[Adapter], framework_settings: Mapping[str, Any]) -> None:
+    """Give what is instrumented already the framework's settings, which are known later than the environment's.
+
+    The launcher instruments before Django has read its settings. What was given as an argument stays.
+    """
+    for adapter in chosen:
+        old = _installed.get(adapter.library)
+        if old is None:
+            continue
+        settings = Settings.load(framework_settings, **old.wanted.arguments)
+        if settings != old.wanted.settings:
+            wanted = old.wanted._replace(settings=settings)
+            telemetry = wanted.telemetry(adapter.library)
+            old.remove()
+            _installed[adapter.library] = _Installed(adapter, telemetry, wanted)
 
 
 def unmatched_patterns() -> list[Unmatched]:
@@ -213,14 +254,20 @@ def _chosen(libraries: Collection[str]) -> list[Adapter]:
     return [_adapters[library] for library in dict.fromkeys(libraries)] or adapters()
 
 
-def _is_instrumented(library: str, wanted: Mapping[str, Any]) -> bool:
+def _is_instrumented(library: str, wanted: _Wanted, framework_settings: Mapping[str, Any] | None) -> bool:
     installed = _installed.get(library)
-    if installed is not None and installed.wanted != wanted:
+    if installed is None:
+        return False
+    differs = installed.wanted.providers != wanted.providers or (
+        framework_settings is None and installed.wanted.settings != wanted.settings
+    )
+    if differs:
         logger.warning(
-            "%s is instrumented already, with other settings or providers, and stays as it is. Undo that first to change them.",
+            "%s is instrumented already, with other settings or providers, and stays as it is. "
+            "Undo that first to change them.",
             library,
         )
-    return installed is not None
+    return True
 
 
 def _end() -> None:

@@ -181,3 +181,34 @@ def test_a_sound_configuration_passes_the_check(project):
 
     assert ran.returncode == 0
     assert "no issues" in ran.stdout + ran.stderr
+
+
+def test_the_launcher_and_the_dict_work_together(project):
+    """What the launcher instrumented before Django had its settings takes them over; arguments stay."""
+    project.configure("{'EXCLUDED_SIGNALS': ['__main__.order_paid'], 'LEVEL': 'slow'}")
+    program = OBSERVED.replace(
+        "django.setup()", "import heliograph\nfirst = heliograph.instrument(level='all')\ndjango.setup()"
+    )
+
+    ran = project.run(
+        "-c",
+        f"{program}\n"
+        "from heliograph import instrumentor\n"
+        "print(spans_of_a_send(), instrumentor._installed['django'].telemetry.worth.settings.level)\n"
+        "first()\n"
+        "first()\n",
+    )
+
+    assert ran.stderr == ""
+    assert ran.stdout == "[] all\n"
+
+
+def test_a_misspelt_variable_is_reported_by_the_check(project):
+    """A variable with our prefix that is no setting is an error that says which was meant."""
+    project.environment["OTEL_PYTHON_HELIOGRAPH_EXCLUDED_RECIEVERS"] = "shop.*"
+
+    ran = project.check()
+
+    assert ran.returncode == 1
+    assert "OTEL_PYTHON_HELIOGRAPH_EXCLUDED_RECIEVERS is no setting of heliograph." in ran.stderr
+    assert "Did you mean excluded_receivers?" in ran.stderr

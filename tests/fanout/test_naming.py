@@ -180,3 +180,33 @@ def test_the_main_module_has_its_best_name(names, monkeypatch, modules, name):
         monkeypatch.setitem(sys.modules, one, main)
 
     assert names.name_of(main.shared) == name
+
+
+def test_a_signal_defined_later_in_a_loaded_module_is_found(names, module):
+    """A module may send one signal before it defines the next: no new module is loaded in between."""
+    sys.modules[module.__name__] = module
+    module.first = Signal()
+    assert names.name_of(module.first) == "made_for_a_test.first"
+
+    module.second = Signal()
+    assert names.name_of(module.second) == "made_for_a_test.second"
+
+
+def test_the_first_name_within_a_module_is_the_signals(names, module):
+    """The others are aliases, whatever they are called."""
+    sys.modules[module.__name__] = module
+    module.order_paid = module.Alias = Signal()
+
+    assert names.name_of(module.order_paid) == "made_for_a_test.order_paid"
+
+
+def test_signals_that_are_held_nowhere_do_not_cost_a_search_each(names, monkeypatch):
+    """Beyond the first ones, searches wait for their turn; a name can still be found later."""
+    searches = []
+    search = names._search
+    monkeypatch.setattr(names, "_search", lambda: (searches.append(1), search()))
+    monkeypatch.setattr("heliograph.fanout.naming.perf_counter", lambda: 0.0)  # time stands still
+    for _ in range(500):
+        names.name_of(Signal())
+
+    assert len(searches) == 50

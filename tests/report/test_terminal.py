@@ -224,7 +224,7 @@ def test_an_empty_report_says_so(stage):
     empty = stage.collector.report("program")
     off = Stage(level="off").collector.report("program")
 
-    assert printed(empty).splitlines()[-1] == "No signals were sent."
+    assert printed(empty).splitlines()[-1] == "No signals were seen: none were sent, or filters left them out."
     assert printed(off).splitlines()[-1] == "The level is off: nothing was observed."
 
 

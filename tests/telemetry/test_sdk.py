@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -301,3 +302,30 @@ def test_a_nested_send_of_a_library_with_another_provider_stays_in_the_trace(ins
     [inner] = others.finished
     assert inner.parent == spans.named("handle <lambda>").get_span_context()
     assert heliograph.Signal is type(order_paid)
+
+
+def test_sends_on_other_threads_lose_nothing_while_a_provider_changes(order_paid):
+    """A processor that is added makes us choose anew how to speak; meanwhile sends are spoken of as before."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    order_paid.connect(lambda **_: None, weak=False)
+    with heliograph.instrument("heliograph", tracer_provider=provider):
+        for _ in range(20):
+            exporter.clear()
+            start = threading.Barrier(8)
+
+            def send(start: threading.Barrier = start) -> None:
+                start.wait(timeout=30)
+                order_paid.send(sender=None)
+
+            threads = [threading.Thread(target=send) for _ in range(8)]
+            provider.add_span_processor(SpanProcessor())
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(timeout=30)
+            provider.force_flush()
+
+            assert len([span for span in exporter.get_finished_spans() if span.name == "send order_paid"]) == 8
+    provider.shutdown()

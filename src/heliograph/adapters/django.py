@@ -107,12 +107,17 @@ def _is_known_release() -> bool:
     version = importlib.import_module("django").VERSION
     if version[:2] in KNOWN_RELEASES:
         return True
+    _say_unknown(version[:2])
+    return False
+
+
+@functools.cache  # said once, however often Django is instrumented
+def _say_unknown(version: tuple[int, int]) -> None:
     logger.warning(
         "heliograph does not know the signal dispatcher of Django %s.%s; dispatches are observed, their receivers are not. "
         "A newer heliograph may know it.",
-        *version[:2],
+        *version,
     )
-    return False
 
 
 def _dialect(dispatcher: Any, names: SignalNames) -> Dialect:

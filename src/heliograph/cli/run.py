@@ -31,7 +31,7 @@ def run(
     otlp: str | None,
     save: Path | None,
 ) -> None:
-    r"""Run PROGRAM, a Python script, as `python` would, and report on its signals when it ends.
+    """Run PROGRAM, a Python script, as `python` would, and report on its signals when it ends.
 
     The program's arguments, output and exit code are its own; the report goes to the standard error.
 
@@ -39,7 +39,7 @@ def run(
         heliograph run manage.py test
         heliograph run -m pytest -q
         heliograph run --save report.json script.py --its-own-option
-    """
+    """  # noqa: D301  # click wants a real backspace here
     run_observed(Program(program, arguments, is_module), Options.of(level, slow, otlp, save))
 
 

@@ -113,11 +113,12 @@ class Site:
         name: Its dotted path, such as ``django.db.models.signals.post_save``; ``_OTHER`` until it is found.
         named: Whether the name has been found. A signal may be sent while its module is still being
             imported, so an unknown name is looked for again.
+        asked: How often it has been looked for in vain.
         audience: Who observes it; None when nobody does.
         gates: If any of them may be asleep: all of them, each with what to ask before a send, or None.
     """
 
-    __slots__ = ("_library", "_signal", "audience", "gates", "name", "named", "system")
+    __slots__ = ("_library", "_signal", "asked", "audience", "gates", "name", "named", "system")
 
     def __init__(self, library: Library, signal: Callable[[], Any]) -> None:
         self._library = library
@@ -125,6 +126,7 @@ class Site:
         self.system: str = library.system
         self.name: str = UNKNOWN_NAME
         self.named: bool = False
+        self.asked: int = 0
         self.audience: Audience | None = None
         self.gates: tuple[tuple[Any, Callable[[], bool] | None], ...] = ()
         self.find_name()

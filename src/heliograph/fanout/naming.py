@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from importlib.util import find_spec
+from time import perf_counter
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -20,26 +21,35 @@ __all__ = ["SignalNames"]
 # Some programs import their main module under its real name as well, which is the better one; multiprocessing
 # adds one that is worse.
 _WORSE = {"__main__": 1, "__mp_main__": 2}
+_FREE_SEARCHES = 50
+_REST = 50  # times as long as a search took
 _IMPORTS = ("IMPORT_FROM", "IMPORT_NAME")
 
 
 class SignalNames:
-    """The names of all live signals of some classes. Searches the loaded modules again as more are loaded."""
+    """The names of all live signals of some classes, searched for in the loaded modules whenever one is not known."""
 
     def __init__(self, *classes: type) -> None:
         self._classes = classes
         # By id, because a signal may define equality as it likes; the reference removes it when the signal dies.
         self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
-        self._modules_seen = 0
+        self._searches = 0
+        self._next_search = 0.0
         self._lock = threading.Lock()
 
     def name_of(self, signal: Any, /) -> str | None:
         """Return the dotted name of *signal*, or None when no loaded module or class holds it."""
-        if id(signal) not in self._names and len(sys.modules) != self._modules_seen:
+        found = self._names.get(id(signal))
+        if found is None and self._may_search():
             with self._lock:
                 self._search()
-        found = self._names.get(id(signal))
+            found = self._names.get(id(signal))
         return None if found is None else found[1]
+
+    def _may_search(self) -> bool:
+        # Modules are searched for each signal that is not known. Some never are: beyond the first searches, no more
+        # than a small share of the time is spent on it.
+        return self._searches < _FREE_SEARCHES or perf_counter() > self._next_search
 
     def all(self) -> list[tuple[str, Any]]:
         """Return name and signal of all that the loaded modules and classes hold."""
@@ -49,13 +59,15 @@ class SignalNames:
         return sorted(((name, signal) for name, signal in found if signal is not None), key=lambda pair: pair[0])
 
     def _search(self) -> None:
-        self._modules_seen = len(sys.modules)
+        began = perf_counter()
         holders: dict[int, tuple[Any, list[tuple[str, str]]]] = {}
         for module, path, signal in _held_signals(self._classes):
             holders.setdefault(id(signal), (signal, []))[1].append((module, path))
         for signal, places in holders.values():
             if id(signal) not in self._names:
                 self._add(signal, ".".join(_place_of_definition(places)))
+        self._searches += 1
+        self._next_search = perf_counter() + (perf_counter() - began) * _REST
 
     def _add(self, signal: Any, name: str) -> None:
         names, key = self._names, id(signal)
@@ -94,7 +106,8 @@ def _place_of_definition(places: list[tuple[str, str]]) -> tuple[str, str]:
     if len(places) == 1:
         return places[0]
     defining = [place for place in places if _assigns(*place)]
-    return min(defining or places, key=lambda place: (_WORSE.get(place[0], 0), place[0].count("."), place))
+    # Within one module the first one wins: it is the definition, the others are aliases.
+    return min(defining or places, key=lambda place: (_WORSE.get(place[0], 0), place[0].count("."), place[0]))
 
 
 def _assigns(module_name: str, path: str) -> bool:

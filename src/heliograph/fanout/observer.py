@@ -121,8 +121,9 @@ class _Interest:
             return self.sites[key]
 
     def name(self, site: Site) -> None:
-        """Ask for the name of a site again, and with the name for the interest in it."""
-        if site.find_name():
+        """Ask for the name of a site again, ever more seldom, and with the name for the interest in it."""
+        site.asked += 1
+        if not site.asked & (site.asked - 1) and site.find_name():  # powers of two
             with self._lock:
                 self._resolve(site)
 

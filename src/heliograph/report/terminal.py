@@ -126,7 +126,10 @@ def _not_shown(hidden: Sequence[model.Group], left_out: model.LeftOut, look: Loo
 def _remarks(report: model.Report, look: Look) -> Iterator[Text]:
     if not report.totals.dispatches:
         yield Text(
-            "The level is off: nothing was observed." if report.level == "off" else "No signals were sent.", "dim"
+            "The level is off: nothing was observed."
+            if report.level == "off"
+            else "No signals were seen: none were sent, or filters left them out.",
+            "dim",
         )
     for remark in report.unmatched:
         yield Text(look.plain(remark), "yellow")

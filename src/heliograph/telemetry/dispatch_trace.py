@@ -90,9 +90,20 @@ class DispatchTrace:
         return Context({**self._outer, SPAN_KEY: self._parent})
 
     @property
+    def is_talkative(self) -> bool:
+        """Whether everything is said about its signal."""
+        return self._signal.level is Level.ALL
+
+    @property
     def asked_for(self) -> bool:
         """Whether anybody has asked for one of its spans, which then has to be there."""
         return self.own is not None
+
+    def claim_parent(self) -> None:
+        """Ask for the span that these will be under, if it is one of ours that might else be left out."""
+        parent = self._parent
+        if type(parent) is ReceiverSpan and not parent.is_sure:
+            parent.get_span_context()
 
     def start(self) -> SpanContext:
         """Return the dispatch's span context, made now unless it was before."""
@@ -208,6 +219,11 @@ class ReceiverSpan:
         self.position = position
         self.outer = outer  # the context around the receiver: what an earlier one attached and left is in it
         self.homes: tuple[Context, ...] = ()  # other contexts in which it has come to be current
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it will be exported even if nobody asks for it."""
+        return self._trace.is_talkative
 
     def get_span_context(self) -> SpanContext:
         return self._trace.context_at(self.position, self.outer)

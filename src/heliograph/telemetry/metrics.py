@@ -126,6 +126,7 @@ class Metrics:
         return dispatch.signal.attributes
 
 
-def _exemplar_context(dispatch: Finished, position: int | None) -> Context | None:
+def _exemplar_context(dispatch: Finished, position: int | None) -> Context:
     span_context = dispatch.span_context(position)
-    return None if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())
+    # Never None, or the SDK would look into the current context, and ask an enclosing span of ours for its ids.
+    return Context() if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())

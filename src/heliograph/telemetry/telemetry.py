@@ -6,6 +6,7 @@ One that failed or was slow is spoken of at once: its exceptions cannot wait, an
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -22,6 +23,7 @@ from heliograph.fanout.observer import attempt, refresh
 from heliograph.telemetry import semconv
 from heliograph.telemetry.api_spans import ApiSpans
 from heliograph.telemetry.backlog import Backlog
+from heliograph.telemetry.dispatch_trace import DispatchTrace
 from heliograph.telemetry.finished import Finished
 from heliograph.telemetry.late_spans import LateSpans
 from heliograph.telemetry.logs import ExceptionEvents, StructuredLogs, exception_signals
@@ -88,10 +90,17 @@ class Telemetry:
         self._with_sender = semconv.SENDER_NAME in settings.extra_attributes
         self._metrics: Metrics | None = None
         self._spans: LateSpans | ApiSpans | None = None
+        self._immediate = False
+        self._is_current: Callable[[], bool] = _true
+        self._context: Callable[[], Context] = otel_context.get_current
+        self._setting_up = threading.RLock()
         self._first: dict[int, Callable[[], None]] = {}
         self._instruments: Instruments | None = None
         self._providers: tuple[Any, Any] = (None, None)
-        self._set_up()
+        self._is_incomplete = True
+        self.enter: Callable[[Dispatch, int], Any] | None = None
+        self.leave: Callable[[Dispatch, int, Any], None] | None = None
+        self._set_up(_true)
 
     def interested(self, site: Site) -> bool:
         """Return whether anything is said about a signal."""
@@ -100,7 +109,7 @@ class Telemetry:
     def awake(self) -> bool:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
         if self._is_incomplete and self._find_providers() != self._providers:
-            self._set_up()
+            self._set_up(self._providers_have_come)
         if self._spans is None and self._metrics is None and not self._structured.is_heard:
             return False
         current = self._context()
@@ -130,11 +139,13 @@ class Telemetry:
             for logs in self._logs:
                 attempt(logs.write, finished)
         if opened is not None:
+            if isinstance(opened, DispatchTrace) and finished.level is Level.ALL:
+                opened.claim_parent()
             opened.let_go()
         if not (special or self._immediate):
             self._backlog.put(finished)
         if not self._is_current():
-            self._set_up()
+            self._set_up(self._processors_have_changed)
 
     def flush(self) -> None:
         """Say all that waits."""
@@ -150,41 +161,61 @@ class Telemetry:
         if self._instruments is not None:
             self._instruments.before_collection.remove(self._backlog.say_all)
 
-    def _set_up(self) -> None:
-        """Choose how to speak to the providers there are now."""
-        tracer_provider, meter_provider = self._providers = self._find_providers()
-        self._is_incomplete = tracer_provider is None or meter_provider is None
-        self._choose_spans(tracer_provider)
-        if (
-            meter_provider is not None
-            and self._instruments is None
-            and not isinstance(meter_provider, NoOpMeterProvider)
-        ):
-            self._instruments = Instruments.of(meter_provider, semconv.SCOPE, _version())
-            self._instruments.before_collection.append(self._backlog.say_all)
-            self._metrics = Metrics(self._instruments, with_sender=self._with_sender)
-        self.enter = None if self._spans is None else self._spans.enter
-        self.leave = None if self._spans is None else self._spans.leave
-        refresh(self)
+    def _set_up(self, is_needed: Callable[[], bool]) -> None:
+        """Choose how to speak to the providers there are now; sends go on meanwhile, spoken of as before."""
+        with self._setting_up:
+            if not is_needed():  # another thread has done it
+                return
+            tracer_provider, meter_provider = providers = self._find_providers()
+            self._choose_metrics(meter_provider)
+            self._choose_spans(tracer_provider)
+            self._is_incomplete = tracer_provider is None or meter_provider is None
+            self._providers = providers
+            refresh(self)
+
+    def _providers_have_come(self) -> bool:
+        return self._find_providers() != self._providers
+
+    def _processors_have_changed(self) -> bool:
+        return not self._is_current()
 
     def _find_providers(self) -> tuple[Any, Any]:
         return self._tracer_provider or global_tracer_provider(), self._meter_provider or global_meter_provider()
 
-    def _choose_spans(self, provider: trace.TracerProvider | None) -> None:
-        self._spans, self._immediate, self._is_current, self._context = None, False, _true, otel_context.get_current
-        if provider is None:
+    def _choose_metrics(self, provider: metrics.MeterProvider | None) -> None:
+        if provider is None or self._instruments is not None or isinstance(provider, NoOpMeterProvider):
             return
-        tracer = provider.get_tracer(semconv.SCOPE, _version())
-        if isinstance(tracer, NoOpTracer):
+        instruments = Instruments.of(provider, semconv.SCOPE, _version())
+        instruments.before_collection.append(self._backlog.say_all)
+        self._metrics = Metrics(instruments, with_sender=self._with_sender)
+        self._instruments = instruments
+
+    def _choose_spans(self, provider: trace.TracerProvider | None) -> None:
+        tracer = None if provider is None else provider.get_tracer(semconv.SCOPE, _version())
+        if tracer is None or isinstance(tracer, NoOpTracer):
+            self._use(None, immediate=False, is_current=_true, context=otel_context.get_current)
             return
         self._listen_to(provider)
         known, variable = sdk_tracer(provider, semconv.SCOPE, _version()), context_variable()
         choices = Choices(self._signal_of, self._roll_up, self._record_exceptions)
         if known is not None and variable is not None:
-            self._spans = LateSpans(known, variable, choices)
-            self._immediate, self._is_current, self._context = known.immediate, known.is_current, variable.get
+            late = LateSpans(known, variable, choices)
+            self._use(late, immediate=known.immediate, is_current=known.is_current, context=variable.get)
         else:
-            self._spans, self._immediate = ApiSpans(tracer, choices), True
+            self._use(ApiSpans(tracer, choices), immediate=True, is_current=_true, context=otel_context.get_current)
+
+    def _use(
+        self,
+        spans: LateSpans | ApiSpans | None,
+        *,
+        immediate: bool,
+        is_current: Callable[[], bool],
+        context: Callable[[], Context],
+    ) -> None:
+        self._immediate, self._is_current, self._context = immediate, is_current, context
+        self.enter = None if spans is None else spans.enter
+        self.leave = None if spans is None else spans.leave
+        self._spans = spans
 
     def _listen_to(self, provider: Any) -> None:
         """Hear of flushes before anybody else, and of the ends of spans under which something was rolled up."""

@@ -15,6 +15,10 @@ from heliograph.instrumentor import unmatched_patterns
 __all__ = ["check_filters", "check_settings"]
 
 
+_USELESS = "A filter that matches nothing does nothing."
+_HINTS = {"included_signals": "Only signals that are included are observed: with no other name, none is."}
+
+
 @checks.register("heliograph")
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Report each setting that is unknown or has a value that cannot be used, wherever it was found."""
@@ -31,7 +35,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 def check_filters(**_: Any) -> list[checks.CheckMessage]:
     """Warn of filters that match no signal and no receiver: they do nothing."""
     return [
-        checks.Warning(str(unmatched), hint="A filter that matches nothing does nothing.", id="heliograph.W001")
+        checks.Warning(str(unmatched), hint=_HINTS.get(unmatched.setting, _USELESS), id="heliograph.W001")
         for unmatched in unmatched_patterns()
     ]
 
