@@ -204,7 +204,12 @@ def test_signals_that_are_held_nowhere_do_not_cost_a_search_each(names, monkeypa
     """Beyond the first ones, searches wait for their turn; a name can still be found later."""
     searches = []
     search = names._search
-    monkeypatch.setattr(names, "_search", lambda: (searches.append(1), search()))
+
+    def counted():
+        searches.append(1)
+        search()
+
+    monkeypatch.setattr(names, "_search", counted)
     monkeypatch.setattr("heliograph.fanout.naming.perf_counter", lambda: 0.0)  # time stands still
     for _ in range(500):
         names.name_of(Signal())

@@ -35,17 +35,18 @@ class Recorder:
         site, (self._observers, self.enter_context, self.leave_context) = watched
         plain, concurrent = receivers or ((), ())
         due = None if receivers is None else (*plain, *concurrent)
-        self._open = 0
+        self._open = False
         self._undelivered = [True]
         self.dispatch = Dispatch(site, sender, operation, policy, due, len(plain), argument_names, enclosing_call())
 
-    def open(self) -> None:
-        """Note that more calls may begin even if the dispatch ends, until :meth:`close`."""
-        self._open += 1
+    def open(self) -> list[bool]:
+        """Note that more calls may begin even if the dispatch ends, until :meth:`close`; return a token to take."""
+        self._open = True
+        return [True]
 
     def close(self) -> None:
         """Note that none will."""
-        self._open -= 1
+        self._open = False
         if self.dispatch.ended is not None:
             self._deliver()
 
@@ -104,8 +105,9 @@ class Unrecorded:
 
     __slots__ = ()
 
-    def open(self) -> None:
+    def open(self) -> list[bool]:
         """Note nothing."""
+        return [True]
 
     def close(self) -> None:
         """Note nothing."""

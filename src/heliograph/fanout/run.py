@@ -227,7 +227,15 @@ async def _asend(
     async def plain() -> Responses:
         if not plain_receivers:
             return []
-        return await sync_to_async(_call_plain)(signal, sender, named, plain_receivers, policy, dialect, record)
+        token = record.open()  # the thread may go on when whoever waits for it is cancelled
+        try:
+            return await sync_to_async(_call_plain)(
+                signal, sender, named, plain_receivers, policy, dialect, record, token
+            )
+        except BaseException:
+            if _take(token):  # the thread has not begun
+                record.close()
+            raise
 
     def concurrent() -> Awaitable[Sequence[Any]]:
         return dialect.parallel(*_awaitables(signal, sender, named, async_receivers, policy, dialect, record))
@@ -249,11 +257,13 @@ def _call_plain(
     policy: Policy,
     dialect: Dialect,
     record: AnyRecorder,
+    token: list[bool],
 ) -> Responses:
     """Both loops of ``send`` as one, for the thread to which ``asend`` hands plain receivers: the hop outweighs them."""
     captured: Any = policy.captured
     responses: Responses = []
-    record.open()  # the thread goes on when whoever waits for it is cancelled
+    if not _take(token):  # nobody waits for it any more, and the dispatch has been told of
+        record = UNRECORDED
     try:
         for position, receiver in enumerate(receivers):
             entered = record.enter(position)
@@ -275,6 +285,14 @@ def _call_plain(
     finally:
         record.close()
     return responses
+
+
+def _take(token: list[bool]) -> bool:
+    """Return whether *token* was still there to take; of several threads one gets it."""
+    try:
+        return token.pop()
+    except IndexError:
+        return False
 
 
 def _send_async(
