@@ -10,9 +10,9 @@ import threading
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
-from types import MethodType
-from typing import Any
+from inspect import CO_COROUTINE
+from types import FunctionType, MethodType
+from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
@@ -26,8 +26,7 @@ Key = tuple[Hashable, Hashable]
 Reference = Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Connection:
+class Connection(NamedTuple):
     """One receiver connected to one signal.
 
     Attributes:
@@ -87,7 +86,7 @@ class Registry:
             key,
             self._weakly(receiver, key) if weak else _strongly(receiver),
             None if sender is None else self._sender_reference(sender, key),
-            iscoroutinefunction(receiver),
+            _is_async(receiver),
         )
         with self._lock:
             self._bury()
@@ -197,6 +196,12 @@ def identity(thing: Any) -> Hashable:
 
 _NO_SENDER = identity(None)
 _ANYBODY: Hashable = object()
+
+
+def _is_async(receiver: Receiver) -> bool:
+    if type(receiver) is FunctionType and not receiver.__dict__:  # not marked, so its code says it
+        return bool(receiver.__code__.co_flags & CO_COROUTINE)
+    return iscoroutinefunction(receiver)
 
 
 def _key(receiver: Receiver | None, sender: Any, dispatch_uid: Hashable) -> Key:
