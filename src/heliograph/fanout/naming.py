@@ -33,7 +33,7 @@ class SignalNames:
         self._classes = classes
         # By id, because a signal may define equality as it likes; the reference removes it when the signal dies.
         self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
-        self._searches = 0
+        self._modules_seen = self._searches = 0
         self._next_search = 0.0
         self._lock = threading.Lock()
 
@@ -47,9 +47,11 @@ class SignalNames:
         return None if found is None else found[1]
 
     def _may_search(self) -> bool:
-        # Modules are searched for each signal that is not known. Some never are: beyond the first searches, no more
-        # than a small share of the time is spent on it.
-        return self._searches < _FREE_SEARCHES or perf_counter() > self._next_search
+        # Modules are searched for each signal that is not known. Some never are: beyond the first searches, and
+        # while no module is loaded, no more than a small share of the time is spent on it.
+        if self._searches < _FREE_SEARCHES or len(sys.modules) != self._modules_seen:
+            return True
+        return perf_counter() > self._next_search
 
     def all(self) -> list[tuple[str, Any]]:
         """Return name and signal of all that the loaded modules and classes hold."""
@@ -59,7 +61,7 @@ class SignalNames:
         return sorted(((name, signal) for name, signal in found if signal is not None), key=lambda pair: pair[0])
 
     def _search(self) -> None:
-        began = perf_counter()
+        began, self._modules_seen = perf_counter(), len(sys.modules)
         holders: dict[int, tuple[Any, list[tuple[str, str]]]] = {}
         for module, path, signal in _held_signals(self._classes):
             holders.setdefault(id(signal), (signal, []))[1].append((module, path))
