@@ -57,6 +57,7 @@ class SdkTracer:
     Attributes:
         sampler: Decides which spans are recorded.
         follows_parent: Whether a span is sampled as its parent is, if it has one.
+        starts_no_trace: Whether no span without a parent is ever sampled.
         ids: Makes ids.
         resource: Whose spans these are.
         scope: Who makes them.
@@ -69,6 +70,7 @@ class SdkTracer:
 
     sampler: Sampler
     follows_parent: bool
+    starts_no_trace: bool
     ids: IdGenerator
     resource: Resource
     scope: InstrumentationScope
@@ -100,6 +102,7 @@ def _sdk_tracer(provider: Any, scope: str, version: str) -> SdkTracer | None:
     return SdkTracer(
         tracer.sampler,
         type(tracer.sampler) is ParentBased,
+        getattr(tracer.sampler, "_root", tracer.sampler) is ALWAYS_OFF,
         tracer.id_generator,
         tracer.resource,
         tracer._instrumentation_scope,

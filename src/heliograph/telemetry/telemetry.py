@@ -113,9 +113,7 @@ class Telemetry:
         if self._spans is None and self._metrics is None and not self._structured.is_heard:
             return False
         current = self._context()
-        if not current:
-            return True
-        if current.get(_SUPPRESSED_BY_SDK) or current.get(_SUPPRESSED):
+        if current and (current.get(_SUPPRESSED_BY_SDK) or current.get(_SUPPRESSED)):
             return False
         return self._metrics is not None or not self._is_unsampled(current) or self._structured.is_heard
 
@@ -251,11 +249,16 @@ class Telemetry:
             self._roll_ups.ended(span)
 
     def _is_unsampled(self, current: Context) -> bool:
+        spans = self._spans
+        if type(spans) is not LateSpans:
+            return False
         span = current.get(SPAN_KEY)
-        if type(span) is not NonRecordingSpan or not isinstance(self._spans, LateSpans):
+        if span is None:
+            return spans.tracer.starts_no_trace
+        if type(span) is not NonRecordingSpan:
             return False
         context = span.get_span_context()
-        return context.is_valid and not context.trace_flags.sampled and self._spans.tracer.follows_parent
+        return context.is_valid and not context.trace_flags.sampled and spans.tracer.follows_parent
 
 
 _RAISED = Outcome.RAISED  # looked up once: a member of an enumeration takes longer than a global
