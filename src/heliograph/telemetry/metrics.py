@@ -11,7 +11,7 @@ from typing import ClassVar
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
-from opentelemetry.trace import NonRecordingSpan
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.config import Level
@@ -126,7 +126,10 @@ class Metrics:
         return dispatch.signal.attributes
 
 
+# Neither None nor empty, or the SDK would look into the current context, and ask an enclosing span of ours for its ids.
+_NO_SPAN = trace.set_span_in_context(INVALID_SPAN, Context())
+
+
 def _exemplar_context(dispatch: Finished, position: int | None) -> Context:
     span_context = dispatch.span_context(position)
-    # Never None, or the SDK would look into the current context, and ask an enclosing span of ours for its ids.
-    return Context() if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())
+    return _NO_SPAN if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())
