@@ -151,6 +151,11 @@ class ApiTrace:
         """Whether anybody has asked for one of its spans, which then has to be there."""
         return self.own.started
 
+    def foreign_parent(self) -> SpanContext | None:
+        """Return the context of the span around the send, unless that is one of ours."""
+        span = trace.get_current_span(self.outer)
+        return None if isinstance(span, DeferredSpan) else span.get_span_context()
+
     def exported_context(self, position: int | None) -> SpanContext | None:
         """Return the context of a receiver's span, or of the dispatch's own, if it is exported, else None."""
         span = self.own if position is None else self.spans.get(position)

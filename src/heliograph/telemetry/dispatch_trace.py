@@ -157,6 +157,11 @@ class DispatchTrace:
         """Note which receivers have spans. Who asks for another's only now gets the parent's."""
         self.exported = exported
 
+    def foreign_parent(self) -> SpanContext | None:
+        """Return the context of the span around the send, unless that is one of ours."""
+        span: Any = trace.get_current_span(self.outer)
+        return None if type(span) is ReceiverSpan else span.get_span_context()
+
     def exported_context(self, position: int | None) -> SpanContext | None:
         """Return the context of a receiver's span, or of the dispatch's own, if it is exported, else None."""
         if not self.sampled or self.exported is None:

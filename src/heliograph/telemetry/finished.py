@@ -170,6 +170,11 @@ class Finished:
         context = None if self.inside is None else self.inside.exported_context(position)
         return context if context is not None and context.is_valid else None
 
+    def foreign_parent(self) -> SpanContext | None:
+        """Return the context of the span around the send; None for no span, and for one of ours, which is not to be asked."""
+        context = None if self.inside is None else self.inside.foreign_parent()
+        return context if context is not None and context.is_valid else None
+
     def is_slow(self, position: int) -> bool:
         """Return whether the receiver at *position* was slow."""
         began, ended = self.begans[position], self.endeds[position]

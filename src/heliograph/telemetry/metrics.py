@@ -131,5 +131,5 @@ _NO_SPAN = trace.set_span_in_context(INVALID_SPAN, Context())
 
 
 def _exemplar_context(dispatch: Finished, position: int | None) -> Context:
-    span_context = dispatch.span_context(position)
+    span_context = dispatch.span_context(position) or dispatch.foreign_parent()
     return _NO_SPAN if span_context is None else trace.set_span_in_context(NonRecordingSpan(span_context), Context())
