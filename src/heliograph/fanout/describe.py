@@ -43,8 +43,7 @@ def sender_name(sender: Any, /) -> str | None:
     """Return the model label or class path of a sender, or None for no sender. Never anything of an instance."""
     if sender is None:
         return None
-    known = _labels.get(id(sender))
-    return known[0] if known is not None else _sender_name(sender)
+    return _labels.values.get(id(sender)) or _sender_name(sender)
 
 
 def _sender_name(sender: Any) -> str:
@@ -53,9 +52,8 @@ def _sender_name(sender: Any) -> str:
     if _is_a(sender, types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial):
         return receiver_name(sender)
     if _is_a(sender, type):
-        label, key = _class_label(sender), id(sender)
-        # The callback runs as the class dies, before its id can be used again.
-        _labels[key] = label, weakref.ref(sender, lambda _: _labels.pop(key, None))
+        label = _class_label(sender)
+        _labels.keep(sender, label)
         return label
     return sender_name(type(sender)) or "_OTHER"
 
@@ -84,9 +82,35 @@ def _is_a(thing: object, *kinds: type) -> bool:
     return issubclass(type(thing), kinds)
 
 
+class PerObject(Generic[T]):
+    """Values by the identity of functions or classes, each for as long as its object lives.
+
+    Attributes:
+        values: By the ``id`` of the object; to be read without a call where every nanosecond counts.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[int, T] = {}
+        self._references: dict[int, weakref.ref[Any]] = {}
+
+    def keep(self, thing: Any, value: T) -> None:
+        """Keep *value* until *thing* dies; at once forget that of a thing whose death cannot be noticed."""
+        key, values, references = id(thing), self.values, self._references
+
+        def forget(_: object) -> None:  # runs as the thing dies, before its id can be used again
+            values.pop(key, None)
+            references.pop(key, None)
+
+        try:
+            references[key] = weakref.ref(thing, forget)
+        except TypeError:
+            return
+        values[key] = value
+
+
 _Names = weakref.WeakKeyDictionary[Any, str]
 _receiver_names: _Names = weakref.WeakKeyDictionary()
-_labels: dict[int, tuple[str, Any]] = {}  # of classes, by id: the hash of a class may be its metaclass's affair
+_labels: PerObject[str] = PerObject()  # of classes, by id: the hash of a class may be its metaclass's affair
 _error_names: _Names = weakref.WeakKeyDictionary()
 
 
@@ -141,32 +165,6 @@ def _text(value: object) -> str | None:
     return value if type(value) is str else None
 
 
-class PerFunction(Generic[T]):
-    """Values by function, however it is bound, each for as long as the function lives.
-
-    Attributes:
-        values: By the ``id`` of the function; to be read without a call where every nanosecond counts.
-    """
-
-    def __init__(self) -> None:
-        self.values: dict[int, T] = {}
-        self._references: dict[int, weakref.ref[Any]] = {}
-
-    def keep(self, function: Any, value: T) -> None:
-        """Keep *value* until *function* dies; at once forget that of a function whose death cannot be noticed."""
-        key, values, references = id(function), self.values, self._references
-
-        def forget(_: object) -> None:  # runs as the function dies, before its id can be used again
-            values.pop(key, None)
-            references.pop(key, None)
-
-        try:
-            references[key] = weakref.ref(function, forget)
-        except TypeError:
-            return
-        values[key] = value
-
-
 class Described:
     """A receiver in words, made once and shared: what outlives a dispatch in place of the receiver itself.
 
@@ -182,7 +180,7 @@ class Described:
         self.location: tuple[str, int] | None = receiver_location(receiver)
 
 
-_described: PerFunction[Described] = PerFunction()
+_described: PerObject[Described] = PerObject()
 
 
 def described(receiver: Any, /) -> Described:

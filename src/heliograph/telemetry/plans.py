@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 from heliograph.config import Level
-from heliograph.fanout.describe import Described, PerFunction, described
+from heliograph.fanout.describe import Described, PerObject, described
 from heliograph.fanout.facts import Dispatch, Mode, Receiver, Site
 from heliograph.telemetry import semconv
 from heliograph.telemetry.policy import Worth
@@ -79,8 +79,8 @@ class SignalPlan:
         self.level: Level = worth.signal_level(site)
         self.is_quiet: bool = self.level <= Level.SLOW and not worth.settings.levels
         self.attributes: Attributes = {semconv.SYSTEM_NAME: site.system, semconv.SIGNAL_NAME: site.name}
-        self._plain: PerFunction[ReceiverPlan] = PerFunction()
-        self._concurrent: PerFunction[ReceiverPlan] = PerFunction()
+        self._plain: PerObject[ReceiverPlan] = PerObject()
+        self._concurrent: PerObject[ReceiverPlan] = PerObject()
         self._by_name: dict[tuple[str, str], ReceiverPlan] = {}
 
     def plans(self, dispatch: Dispatch) -> list[ReceiverPlan]:
