@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 
 from opentelemetry import _logs, metrics, trace
 
+from heliograph.adapters import all_adapters
 from heliograph.adapters.adapter import Adapter, Undo
-from heliograph.adapters.django import DjangoAdapter
 from heliograph.config import Settings
 from heliograph.dispatch import signal_names
 from heliograph.errors import ConfigurationError, LibraryNotFoundError
@@ -57,7 +57,7 @@ class OwnSignals:
         return [signal.name or name for name, signal in signal_names.all()]
 
 
-_adapters: dict[str, Adapter] = {one.library: one for one in (OwnSignals(), DjangoAdapter())}
+_adapters: dict[str, Adapter] = {one.library: one for one in (OwnSignals(), *all_adapters())}
 
 
 def adapters() -> list[Adapter]:

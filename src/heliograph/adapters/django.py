@@ -38,7 +38,7 @@ from heliograph.fanout.run import (
     make_send,
 )
 
-__all__ = ["DjangoAdapter"]
+__all__ = ["DjangoAdapter", "adapter"]
 
 logger = logging.getLogger("heliograph")
 
@@ -86,6 +86,9 @@ class DjangoAdapter:
             for name, policy in OPERATIONS.items()
             if name in vars(signal_class)
         ]
+
+
+adapter = DjangoAdapter()
 
 
 def _stand_in(name: str, original: Any, policy: Policy, dialect: Dialect, known: bool) -> Callable[..., Any]:
