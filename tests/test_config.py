@@ -28,6 +28,7 @@ def test_defaults_are_those_of_the_documentation():
         "excluded_receivers": (),
         "budget": 100,
         "extra_attributes": frozenset(),
+        "exception_messages": True,
     }
 
 
@@ -75,6 +76,7 @@ def test_the_environment_speaks_of_every_setting(monkeypatch):
         "EXCLUDED_RECEIVERS": "shop.receivers.reindex",
         "BUDGET": "7",
         "EXTRA_ATTRIBUTES": "heliograph.sender.name, code.file.path",
+        "EXCEPTION_MESSAGES": " False ",
     }
     for name, value in values.items():
         monkeypatch.setenv(f"OTEL_PYTHON_HELIOGRAPH_{name}", value)
@@ -88,6 +90,7 @@ def test_the_environment_speaks_of_every_setting(monkeypatch):
         "excluded_receivers": ("shop.receivers.reindex",),
         "budget": 7,
         "extra_attributes": frozenset({"heliograph.sender.name", "code.file.path"}),
+        "exception_messages": False,
     }
 
 
@@ -108,6 +111,16 @@ def test_a_level_is_a_member_or_its_name(value):
 def test_patterns_are_a_list_or_a_text_with_commas(value):
     """Whatever holds them."""
     assert Settings.load(excluded_signals=value).excluded_signals == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), (False, False), *((word, True) for word in ("true", "1", "YES", " on "))]
+    + [(word, False) for word in ("False", "0", "no", " OFF ")],
+)
+def test_a_flag_is_a_bool_or_a_word_for_one(value, expected):
+    """In any case."""
+    assert Settings.load(exception_messages=value).exception_messages is expected
 
 
 LEVELS = "off, errors, slow, all"
@@ -144,6 +157,9 @@ WRONG = [
     ("levels", {"": "off"}, "", "dotted names, * for any part"),
     ("levels", {"sh op": "off"}, "sh op", NAMES),
     ("extra_attributes", "code.line", "code.line", ", ".join(EXTRA_ATTRIBUTES)),
+    ("exception_messages", "maybe", "maybe", "true or false"),
+    ("exception_messages", 0, 0, "true or false"),
+    ("exception_messages", [], [], "true or false"),
 ]
 
 

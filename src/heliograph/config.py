@@ -85,6 +85,16 @@ def _count(value: Any, source: _Source) -> int:
     return count
 
 
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _flag(value: Any, source: _Source) -> bool:
+    found = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise source.refuse(value, "true or false")
+    return found
+
+
 def _patterns(value: Any, source: _Source) -> tuple[str, ...]:
     valid = "dotted names, * for any part, such as shop.receivers.* (a list, or one string with commas)"
     names = value.split(",") if isinstance(value, str) else value
@@ -145,6 +155,8 @@ class Settings:
         budget: How many dispatches of one signal under one parent span have spans of their own; those
             beyond are rolled up into one.
         extra_attributes: Attributes that are left out unless named here: see ``EXTRA_ATTRIBUTES``.
+        exception_messages: Whether to tell what exceptions say. Where that may be personal data, False leaves their
+            types and their frames.
 
     Patterns are dotted names in which ``*`` stands for anything, dots included. One without a dot is matched
     with the last segment alone: ``post_save``.
@@ -158,6 +170,7 @@ class Settings:
     excluded_receivers: tuple[str, ...] = ()
     budget: int = 100
     extra_attributes: frozenset[str] = frozenset()
+    exception_messages: bool = True
 
     @classmethod
     def load(cls, framework: Mapping[str, Any] | None = None, /, **arguments: Any) -> Settings:
@@ -188,6 +201,7 @@ _PARSERS: dict[str, Parser] = {
     "excluded_receivers": _patterns,
     "budget": _count,
     "extra_attributes": _extra_attributes,
+    "exception_messages": _flag,
 }
 
 

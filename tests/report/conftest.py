@@ -123,8 +123,7 @@ class Stage:
             return
         fact.dispatch.endeds[fact.position] = self.now
         if error is not None:
-            fact.dispatch.faults[fact.position] = Outcome.of(error)
-            fact.dispatch.errors[fact.position] = error
+            fact.dispatch.fault(fact.position, error)
 
     def _play(self, sent: Sent, outer: ReceiverCall | None) -> None:
         dispatch = self.start(sent, outer)

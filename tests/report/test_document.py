@@ -71,7 +71,7 @@ def test_a_field_of_a_later_version_is_passed_over(report):
         (b"[]", 'This is no saved report: it has no field "heliograph_report".'),
         (b'{"version": 1}', 'This is no saved report: it has no field "heliograph_report".'),
         (b'{"heliograph_report": 2}', "This report has version 2, and this heliograph reads version 1."),
-        (b'{"heliograph_report": true}', "This report has version True, and this heliograph reads version 1."),
+        (b'{"heliograph_report": true}', "This report has version true, and this heliograph reads version 1."),
         (b'{"heliograph_report": 1}', "This report is incomplete: program is missing."),
         (b'{"heliograph_report": NaN}', "This is no saved report, because it is no JSON: NaN is not a number in JSON"),
         (b'{"heliograph_report": ' + b"1" * 10_000 + b"}", "This is no saved report, because it is no JSON: Exceeds"),

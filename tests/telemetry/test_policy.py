@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import heliograph
 from heliograph.config import Level, Settings
-from heliograph.fanout.facts import CAPTURE, PROPAGATE, Dispatch, Outcome, Policy, Site
+from heliograph.fanout.facts import CAPTURE, PROPAGATE, Dispatch, Policy, Site
 from heliograph.telemetry.policy import Patterns, Unmatched, Worth
 
 
@@ -172,9 +174,10 @@ def test_levels_say_what_deserves_a_span(level, quick, slow, failed):
     assert decided.deserves_span(call, level) is quick
     call.dispatch.endeds[0] = 100_000_000  # as long as what counts as slow is slow
     assert decided.deserves_span(call, level) is slow
-    call.dispatch.endeds[0], call.dispatch.faults[0] = 1, Outcome.RAISED
+    call.dispatch.endeds[0] = 1
+    call.dispatch.fault(0, ValueError())
     assert decided.deserves_span(call, level) is failed
-    call.dispatch.faults[0] = Outcome.CANCELLED
+    call.dispatch.fault(0, asyncio.CancelledError())
     assert decided.deserves_span(call, level) is quick
 
 

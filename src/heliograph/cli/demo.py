@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +21,7 @@ _SCRIPT = "shop_day.py"
 
 @click.command()
 @observing_options
-def demo(*, level: str | None, slow: float | None, otlp: str | None, save: Path | None) -> None:
+def demo(**options: Any) -> None:
     """Run a small Django shop for a day, with real requests, and report on its signals.
 
     It needs Django, opens one port on this machine for itself, and leaves nothing behind.
@@ -33,4 +34,4 @@ def demo(*, level: str | None, slow: float | None, otlp: str | None, save: Path 
     if folder is None:
         raise click.ClickException("The demo's pizza shop is missing from this installation. Install heliograph again.")
     program = Program(str(folder / _SCRIPT), ())
-    run_observed(program, Options.of(level, slow, otlp, save), title="a day at the pizza shop")
+    run_observed(program, Options.of(**options), title="a day at the pizza shop")

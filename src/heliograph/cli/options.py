@@ -29,32 +29,40 @@ class Options:
     Attributes:
         level, slow: As given, or None; the environment and the defaults fill in.
         settings: What these and the environment come to.
+        exception_messages: False if what exceptions say shall not be exported, else None.
         otlp: Where to export to, if anywhere.
         save: Where to save the report, if anywhere.
     """
 
     level: str | None
     slow: float | None
+    exception_messages: bool | None
     settings: Settings
     otlp: str | None
     save: Path | None
 
     @classmethod
-    def of(cls, level: str | None, slow: float | None, otlp: str | None, save: Path | None) -> Options:
+    def of(cls, *, otlp: str | None, save: Path | None, **given: Any) -> Options:
         """Return the options.
+
+        Args:
+            otlp: Where to export to, if anywhere.
+            save: Where to save the report, if anywhere.
+            **given: ``level``, ``slow`` and ``exception_messages``, each a value or None.
 
         Raises:
             click.UsageError: If an option, or a setting in the environment, has a value that cannot be used.
         """
         try:
-            return cls(level, slow, Settings.load(level=level, slow=slow), otlp, save)
+            return cls(settings=Settings.load(**given), otlp=otlp, save=save, **given)
         except ConfigurationError as error:
             raise click.UsageError(re.sub(r"^(\w+)=", r"--\1", str(error))) from None
 
     def arguments(self) -> list[str]:
         """Return them as they would be typed."""
         given = {"--level": self.level, "--slow": self.slow, "--otlp": self.otlp, "--save": self.save}
-        return [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+        return words if self.exception_messages is None else [*words, "--no-exception-messages"]
 
 
 def observing_options(command: F) -> F:
@@ -66,11 +74,22 @@ def observing_options(command: F) -> F:
         click.option(
             "--otlp", metavar="URL", callback=_url, help="Export spans and metrics as well, by OTLP over HTTP."
         ),
+        click.option(
+            "--no-exception-messages",
+            "exception_messages",
+            is_flag=True,
+            callback=_false_if_given,
+            help="Export what was raised and where, not what it says.",
+        ),
         click.option("--slow", metavar="SECONDS", type=click.FloatRange(min=0), help="What counts as slow (0.1)."),
         click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="What is shown (all)."),
     ):
         command = option(command)
     return command
+
+
+def _false_if_given(_: click.Context, __: click.Parameter, value: bool) -> bool | None:
+    return False if value else None
 
 
 def _path_to_save(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:

@@ -59,6 +59,7 @@ class Export:
             logger=_NoLogger(),
             level=options.level,
             slow=options.slow,
+            exception_messages=options.exception_messages,
         )
 
     def finish(self) -> str | None:

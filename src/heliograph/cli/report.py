@@ -8,7 +8,8 @@ from typing import BinaryIO
 import click
 
 from heliograph.errors import ReportError
-from heliograph.report.document import loads
+from heliograph.fanout.plain import plain
+from heliograph.report.document import LARGEST, loads
 from heliograph.report.terminal import print_report
 
 __all__ = ["report"]
@@ -20,9 +21,9 @@ __all__ = ["report"]
 def report(file: BinaryIO, *, everything: bool) -> None:
     """Print the report in FILE, which `heliograph run --save FILE` has written; - is the standard input."""
     try:
-        saved = loads(file.read())
+        saved = loads(file.read(LARGEST + 1))  # however much there is: it may be endless
     except ReportError as error:
-        raise click.ClickException(f"{file.name}: {error}") from None
+        raise click.ClickException(f"{plain(file.name)}: {error}") from None
     except OSError as error:
-        raise click.ClickException(f"{file.name}: {error.strerror}") from None
+        raise click.ClickException(f"{plain(file.name)}: {error.strerror}") from None
     print_report(saved, sys.stdout, everything=everything)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -26,10 +25,7 @@ def run(
     arguments: tuple[str, ...],
     *,
     is_module: bool,
-    level: str | None,
-    slow: float | None,
-    otlp: str | None,
-    save: Path | None,
+    **options: Any,
 ) -> None:
     """Run PROGRAM, a Python script, as `python` would, and report on its signals when it ends.
 
@@ -40,7 +36,7 @@ def run(
         heliograph run -m pytest -q
         heliograph run --save report.json script.py --its-own-option
     """  # noqa: D301  # click wants a real backspace here
-    run_observed(Program(program, arguments, is_module), Options.of(level, slow, otlp, save))
+    run_observed(Program(program, arguments, is_module), Options.of(**options))
 
 
 def run_observed(program: Program, options: Options, *, title: str = "") -> NoReturn:

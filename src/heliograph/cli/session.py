@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from heliograph.cli.options import Options
 from heliograph.fanout.describe import receiver_name
 from heliograph.fanout.facts import Receiver
 from heliograph.fanout.observer import known_sites, observe
+from heliograph.fanout.plain import plain
 from heliograph.instrumentor import adapters
 from heliograph.report.collector import Collector
 from heliograph.report.document import dumps
@@ -125,7 +127,7 @@ class Session:
 
     def _say(self, words: str) -> None:
         with suppress(OSError, ValueError, AttributeError):  # the program may have closed its standard error
-            print(f"heliograph: {words}", file=self._stderr, flush=True)
+            print(f"heliograph: {plain(words)}", file=self._stderr, flush=True)
 
 
 def _export(url: str, service: str) -> Export:
@@ -144,9 +146,10 @@ def _write(document: str, path: Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or a device is written to, never replaced
         path.write_text(document, encoding="utf-8")
         return
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".heliograph.{secrets.token_hex(8)}.tmp")
     try:
-        beside.write_text(document, encoding="utf-8")
+        with beside.open("x", encoding="utf-8") as file:  # never through a link that somebody else has put there
+            file.write(document)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

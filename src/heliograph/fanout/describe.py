@@ -12,13 +12,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["error_type", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
+__all__ = ["error_type", "held_by", "look_through", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
 
 T = TypeVar("T")
 
 _MAX_UNWRAPS = 32
 _CLASS_DICT = type.__dict__["__dict__"]
 _BUILTIN_CALLABLES = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
+_holders: dict[tuple[str, str], str] = {}  # module and qualified name of a wrapper: the variable that has what it wraps
 
 
 def receiver_name(receiver: Any, /) -> str:
@@ -72,9 +73,31 @@ def unwrapped(receiver: Any, /) -> Any:
             receiver = receiver.__func__
         elif _is_a(receiver, types.FunctionType) and "__wrapped__" in receiver.__dict__:
             receiver = receiver.__dict__["__wrapped__"]
+        elif (held := held_by(receiver)) is not receiver:
+            receiver = held
         else:
             break
     return receiver
+
+
+def look_through(module: str, qualname: str, variable: str) -> None:
+    """From now on, describe functions of that name by what they hold in *variable*.
+
+    For a library's own wrappers, which say nothing of what they wrap and would all be the same receiver.
+    """
+    _holders[module, qualname] = variable
+
+
+def held_by(receiver: Any, /) -> Any:
+    """Return what *receiver* holds if it is one of those wrappers, else *receiver*."""
+    if not _is_a(receiver, types.FunctionType) or not receiver.__closure__:
+        return receiver
+    variable = _holders.get((receiver.__module__, receiver.__qualname__))
+    variables = dict(zip(receiver.__code__.co_freevars, receiver.__closure__, strict=True))
+    try:
+        return variables[variable].cell_contents if variable in variables else receiver
+    except ValueError:  # not set yet, or any more
+        return receiver
 
 
 def _is_a(thing: object, *kinds: type) -> bool:

@@ -11,6 +11,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
 Receiver: TypeAlias = Callable[..., Any]
 
 UNKNOWN_NAME: Final = "_OTHER"
+
+_NO_FAULTS: Final[Any] = MappingProxyType({})  # what most dispatches have to say of faults
 
 
 class Outcome(enum.Enum):
@@ -219,13 +222,13 @@ class Dispatch:
         self.policy: Policy = policy
         self.receivers: Sequence[Receiver] | None = receivers
         self.first_async: int = first_async
-        self.argument_names: tuple[str, ...] = tuple(argument_names)
+        self.argument_names: tuple[str, ...] = tuple(argument_names) if argument_names else ()
         self.outer: ReceiverCall | None = outer
         self.depth: int = 0 if outer is None else outer.dispatch.depth + 1
-        self.begans: list[int | None] = [None] * len(receivers or ())
+        self.begans: list[int | None] = [None] * len(receivers) if receivers else []
         self.endeds: list[int | None] = self.begans.copy()
-        self.faults: dict[int, Outcome] = {}
-        self.errors: dict[int, BaseException] = {}
+        self.faults: dict[int, Outcome] = _NO_FAULTS
+        self.errors: dict[int, BaseException] = _NO_FAULTS
         self.error: BaseException | None = None
         self.running: int = 0
         self.inside: Any = None
@@ -272,10 +275,17 @@ class Dispatch:
         """Return *moment*, a reading of the monotonic clock, in nanoseconds since the epoch."""
         return self.started_at + moment - self.began
 
+    def fault(self, position: int, error: BaseException) -> None:
+        """Note that the receiver at *position* raised *error*."""
+        if self.faults is _NO_FAULTS:
+            self.faults, self.errors = {}, {}
+        self.faults[position] = Outcome.of(error)
+        self.errors[position] = error
+
     def drop_errors(self) -> None:
         """Let go of all exceptions."""
         self.error = None
-        self.errors.clear()
+        self.errors = _NO_FAULTS
 
 
 class ReceiverCall:

@@ -15,11 +15,22 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from heliograph.fanout.facts import Audience, Dispatch, Library, Site
 
-__all__ = ["GatedObserver", "InsideObserver", "Observer", "attempt", "known_sites", "observe", "refresh", "watching"]
+__all__ = [
+    "GatedObserver",
+    "InsideObserver",
+    "Observer",
+    "attempt",
+    "known_sites",
+    "observe",
+    "refresh",
+    "tell",
+    "watching",
+]
 
 logger: logging.Logger = logging.getLogger("heliograph")
 
 T = TypeVar("T")
+Gates = tuple[tuple[Any, Callable[[], bool] | None], ...]
 Enter = Callable[[Dispatch, int], Any]
 Leave = Callable[[Dispatch, int, Any], None]
 
@@ -181,11 +192,10 @@ def _stands_inside(observer: Any) -> bool:
     return callable(getattr(observer, "enter", None))
 
 
-def _awake(site: Site) -> Audience | None:
-    gates = site.gates
+def _awake(site: Site, gates: Gates) -> Audience | None:
     try:
-        if len(gates) == 1 and gates[0][1] is not None:
-            return site.audience if gates[0][1]() else None
+        if len(gates) == 1:  # it may be asleep, or it would not be here
+            return site.audience if gates[0][1]() else None  # type: ignore[misc]
         awake = [observer for observer, gate in gates if gate is None or gate()]
     except Exception:  # an observer's fault is not the sender's
         awake = [observer for observer, gate in gates if gate is None or attempt(gate)]
@@ -206,9 +216,9 @@ def watching(signal: object, library: Library, /) -> tuple[Site, Audience] | Non
     if not site.named:
         _interest.name(site)
     gates = site.gates
-    audience = _awake(site) if gates else site.audience
+    audience = _awake(site, gates) if gates else site.audience
     if gates is not site.gates:  # one that woke has changed who observes
-        audience = _awake(site) if site.gates else site.audience
+        audience = _awake(site, site.gates) if site.gates else site.audience
     return None if audience is None else (site, audience)
 
 
@@ -233,7 +243,7 @@ def observe(observer: Observer) -> Callable[[], None]:
     return lambda: _interest.remove(observer)
 
 
-def finish(observers: tuple[Observer, ...], dispatch: Dispatch) -> None:
+def tell(observers: tuple[Observer, ...], dispatch: Dispatch) -> None:
     """Tell all *observers* of a finished dispatch."""
     for one in observers:
         try:

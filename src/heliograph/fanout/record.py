@@ -7,19 +7,35 @@ from contextvars import ContextVar, Token
 from time import perf_counter_ns
 from typing import Any
 
-from heliograph.fanout import observer
 from heliograph.fanout.facts import Audience, Dispatch, Outcome, Policy, Receiver, ReceiverCall, Site
+from heliograph.fanout.observer import Observer, tell
 
-__all__ = ["UNRECORDED", "Recorder", "Unrecorded", "enclosing_call", "running"]
+__all__ = ["UNRECORDED", "Recorder", "Unrecorded", "enclosing_call", "finish", "running"]
 
 running: ContextVar[Dispatch | ReceiverCall | None] = ContextVar("heliograph_running", default=None)
 """What runs in this context: a dispatch (its ``running`` says which receiver), or one call that may run beside others."""
 
+Live = tuple[Sequence[Receiver], Sequence[Receiver]]
 Entered = tuple[Token[Dispatch | ReceiverCall | None], Any]
+
+_RETURNED = Outcome.RETURNED  # looked up once: a member of an enumeration takes longer than a global
+
+
+def finish(observers: tuple[Observer, ...], dispatch: Dispatch, error: BaseException | None = None) -> None:
+    """Note that *dispatch*, all of whose calls have ended, ends now, with *error* if it raised; tell *observers*."""
+    dispatch.ended = perf_counter_ns()
+    dispatch.outcome = _RETURNED if error is None else Outcome.of(error)
+    dispatch.error = error
+    tell(observers, dispatch)
+    if error is not None or dispatch.errors:
+        dispatch.drop_errors()
 
 
 class Recorder:
-    """Records one dispatch. Observers that come or go while it runs change nothing for it."""
+    """Records one dispatch whose calls may run beside each other, and may outlive it.
+
+    Observers that come or go while it runs change nothing for it.
+    """
 
     __slots__ = ("_observers", "_open", "_undelivered", "dispatch", "enter_context", "leave_context")
 
@@ -29,15 +45,28 @@ class Recorder:
         sender: object,
         operation: str,
         policy: Policy,
-        receivers: tuple[Sequence[Receiver], Sequence[Receiver]] | None,
+        receivers: Live | None,
         argument_names: Iterable[str],
     ) -> None:
-        site, (self._observers, self.enter_context, self.leave_context) = watched
+        site, audience = watched
         plain, concurrent = receivers or ((), ())
         due = None if receivers is None else (*plain, *concurrent)
+        outer = enclosing_call()
+        self.go_on(Dispatch(site, sender, operation, policy, due, len(plain), argument_names, outer), audience)
+
+    @classmethod
+    def of(cls, dispatch: Dispatch, audience: Audience) -> Recorder:
+        """Return a recorder of a dispatch that has begun already."""
+        made = cls.__new__(cls)
+        made.go_on(dispatch, audience)
+        return made
+
+    def go_on(self, dispatch: Dispatch, audience: Audience) -> None:
+        """Record what comes of *dispatch*, for *audience*."""
+        self._observers, self.enter_context, self.leave_context = audience
         self._open = False
         self._undelivered = [True]
-        self.dispatch = Dispatch(site, sender, operation, policy, due, len(plain), argument_names, enclosing_call())
+        self.dispatch = dispatch
 
     def open(self) -> list[bool]:
         """Note that more calls may begin even if the dispatch ends, until :meth:`close`; return a token to take."""
@@ -50,11 +79,6 @@ class Recorder:
         if self.dispatch.ended is not None:
             self._deliver()
 
-    def fault(self, position: int, error: BaseException) -> None:
-        """Note that the receiver at *position* raised *error*."""
-        self.dispatch.faults[position] = Outcome.of(error)
-        self.dispatch.errors[position] = error
-
     def begin(self, position: int) -> None:
         """Note that the receiver at *position* is called now."""
         self.dispatch.begans[position] = perf_counter_ns()
@@ -63,12 +87,15 @@ class Recorder:
         """Note that it ends now, with *error* if it raised."""
         self.dispatch.endeds[position] = perf_counter_ns()
         if error is not None:
-            self.fault(position, error)
+            self.dispatch.fault(position, error)
 
     def enter(self, position: int) -> Entered:
         """Stand inside the context of a receiver that may run beside others, until :meth:`leave`."""
-        entered = None if self.enter_context is None else self.enter_context(self.dispatch, position)
-        return running.set(ReceiverCall(self.dispatch, position)), entered
+        dispatch = self.dispatch
+        if position < dispatch.first_async:  # plain ones run one after the other, though maybe on a thread of their own
+            dispatch.running = position
+        entered = None if self.enter_context is None else self.enter_context(dispatch, position)
+        return running.set(ReceiverCall(dispatch, position)), entered
 
     def leave(self, position: int, entered: Entered) -> None:
         """Leave it, at the receiver's end or at a step of an async one."""
@@ -96,7 +123,7 @@ class Recorder:
             self._undelivered.pop()
         except IndexError:
             return
-        observer.finish(self._observers, dispatch)
+        tell(self._observers, dispatch)
         dispatch.drop_errors()
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from heliograph.fanout.facts import Policy, Receiver
+from heliograph.fanout.facts import Dispatch, Policy, Receiver
 from heliograph.fanout.observer import watching
-from heliograph.fanout.record import UNRECORDED, Recorder, Unrecorded, running
+from heliograph.fanout.record import UNRECORDED, Recorder, Unrecorded, enclosing_call, finish, running
 
 __all__ = [
     "NOBODY",
@@ -105,8 +105,11 @@ def make_send(  # noqa: C901, PLR0915  # see the comment within
                 responses += _send_async(self, sender, named, async_receivers, policy, dialect, UNRECORDED)
             return responses
 
-        record = Recorder(watched, sender, operation, policy, (plain_receivers, async_receivers), named)
-        dispatch, enter, leave = record.dispatch, record.enter_context, record.leave_context
+        site, audience = watched
+        observers, enter, leave = audience
+        due, first_async = (*plain_receivers, *async_receivers), len(plain_receivers)
+        dispatch = Dispatch(site, sender, operation, policy, due, first_async, named, enclosing_call())
+        record = Recorder.of(dispatch, audience) if async_receivers else None
         begans, endeds = dispatch.begans, dispatch.endeds
         token = running.set(dispatch)
         try:
@@ -124,12 +127,12 @@ def make_send(  # noqa: C901, PLR0915  # see the comment within
                     )
                 except captured as error:
                     endeds[position] = clock()
-                    record.fault(position, error)
+                    dispatch.fault(position, error)
                     report(self, receiver, error)  # still inside, so that its log line finds the receiver's span
                     response = error
                 except BaseException as error:
                     endeds[position] = clock()
-                    record.fault(position, error)
+                    dispatch.fault(position, error)
                     raise
                 else:
                     endeds[position] = clock()
@@ -137,13 +140,13 @@ def make_send(  # noqa: C901, PLR0915  # see the comment within
                     if leave is not None:
                         leave(dispatch, position, inside)
                 responses.append((receiver, response))
-            if async_receivers:
+            if record is not None:
                 responses += _send_async(self, sender, named, async_receivers, policy, dialect, record)
         except BaseException as error:
-            record.finish(error)
+            finish(observers, dispatch, error) if record is None else record.finish(error)
             raise
         else:
-            record.finish()
+            finish(observers, dispatch) if record is None else record.finish()
         finally:
             running.reset(token)
         return responses

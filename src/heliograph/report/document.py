@@ -17,13 +17,16 @@ from typing import Any
 from heliograph.errors import ReportError
 from heliograph.report.model import Report
 
-__all__ = ["VERSION", "dumps", "loads"]
+__all__ = ["LARGEST", "VERSION", "dumps", "loads"]
 
 VERSION = 1
 _MARK = "heliograph_report"
 _DEEPEST = 100
 _LONGEST = 1e12
-_LARGEST = 64 * 1024 * 1024
+_MOST = 10**15
+_MOST_COMMAS = 4_000_000  # a value takes up to twenty times as much memory as it takes of the file
+LARGEST = 64 * 1024 * 1024
+"""How many bytes a document may have."""
 
 
 def dumps(report: Report) -> str:
@@ -45,15 +48,18 @@ def loads(document: bytes | str) -> Report:
     version = fields[_MARK]
     if type(version) is not int or version != VERSION:
         raise ReportError(
-            f"This report has version {version!r}, and this heliograph reads version {VERSION}. "
+            f"This report has version {_shown(version)}, and this heliograph reads version {VERSION}. "
             "Print it with the heliograph that saved it, or save it again."
         )
     return _reader(Report)(fields, "", 0)  # type: ignore[no-any-return]
 
 
 def _parse(document: bytes | str) -> Any:
-    if len(document) > _LARGEST:
-        raise ReportError(f"This file is too large for a report: {len(document):,} bytes, and {_LARGEST:,} at most.")
+    if len(document) > LARGEST:
+        raise ReportError(f"This file is too large for a report, which has {LARGEST:,} bytes at most.")
+    comma: Any = "," if isinstance(document, str) else b","
+    if document.count(comma) > _MOST_COMMAS:
+        raise ReportError("This file has too many values for a report.")
     try:
         return json.loads(document, parse_constant=_no_constant)
     except RecursionError:
@@ -125,7 +131,7 @@ def _read_flag(value: Any, where: str, _: int) -> bool:
 
 
 def _read_count(value: Any, where: str, _: int) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < _MOST:
         raise _wrong(where, "a count: a whole number, zero or more", value)
     return value
 
@@ -141,6 +147,9 @@ _SCALARS: dict[Any, _Reader] = {str: _read_text, bool: _read_flag, int: _read_co
 
 
 def _wrong(where: str, expected: str, value: Any) -> ReportError:
+    return ReportError(f"This report is damaged: {where} should be {expected}, and is {_shown(value)}.")
+
+
+def _shown(value: Any) -> str:
     found = json.dumps(value)
-    shown = found if len(found) <= 60 else f"{found[:57]}..."
-    return ReportError(f"This report is damaged: {where} should be {expected}, and is {shown}.")
+    return found if len(found) <= 60 else f"{found[:57]}..."

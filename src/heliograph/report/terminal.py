@@ -25,6 +25,10 @@ __all__ = ["print_report"]
 
 _WIDTH_OF_FILES = 100
 _WIDEST = 140
+_UNKNOWN = (
+    "receivers unknown: the signal has a send of its own, and Python before 3.12",
+    "does not tell what that calls; or the release of its library is new here",
+)
 
 
 def print_report(report: model.Report, file: TextIO, *, width: int | None = None, everything: bool = False) -> None:
@@ -131,5 +135,12 @@ def _remarks(report: model.Report, look: Look) -> Iterator[Text]:
             else "No signals were seen: none were sent, or filters left them out.",
             "dim",
         )
+    if any(_is_unknown(line) for group in report.groups for line in group.lines):
+        yield Text("")
+        yield from (Text(look.plain(line), "dim") for line in _UNKNOWN)
     for remark in report.unmatched:
         yield Text(look.plain(remark), "yellow")
+
+
+def _is_unknown(line: model.DispatchLine) -> bool:
+    return not line.known or any(_is_unknown(inner) for one in line.receivers for inner in one.lines)

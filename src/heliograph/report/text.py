@@ -7,14 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from rich.cells import cell_len, set_cell_size
 
+from heliograph.fanout.plain import plain
+
 __all__ = ["number", "per_cent", "plain", "seconds", "short_signals", "shorten"]
-
-
-def plain(text: str) -> str:
-    """Return *text* on one line with all that is no visible character spelled out, escape sequences above all."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def seconds(value: float) -> str:

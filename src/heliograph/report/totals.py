@@ -45,9 +45,10 @@ class Counts:
         if name not in self._signals and len(self._signals) >= _MOST_SIGNALS:
             self.sends_left_out += 1
             return
-        counts = self._signals.setdefault(name, [0, 0])
+        counts = self._signals.setdefault(name, [0, 0, 0])
         counts[0] += 1
         counts[1] += orphan
+        counts[2] += dispatch.receivers is None
 
     def called(self, call: ReceiverCall, name: str, *, slow: bool) -> None:
         """Count a call of the receiver called *name*."""
@@ -116,7 +117,7 @@ class Counts:
         """Return the signals that were sent while nobody listened, the most frequent first."""
         orphans = [
             model.Orphan(signal=name, count=unheard, sends=sends)
-            for name, (sends, unheard) in self._signals.items()
+            for name, (sends, unheard, _) in self._signals.items()
             if unheard
         ]
         return sorted(orphans, key=lambda orphan: (-orphan.count, orphan.signal))
@@ -128,7 +129,7 @@ class Counts:
         silent = {
             (signal, name): receiver
             for signal, receiver in connected
-            if (signal, name := receiver_name(receiver)) not in self._receivers
+            if (signal, name := receiver_name(receiver)) not in self._receivers and not self._hides_calls(signal)
         }
         found = [
             model.ConnectedReceiver(
@@ -137,3 +138,7 @@ class Counts:
             for (signal, name), receiver in silent.items()
         ]
         return sorted(found, key=lambda one: (one.installed, one.receiver, one.signal))
+
+    def _hides_calls(self, signal: str) -> bool:
+        """Tell whether there were dispatches of *signal* of which nobody knows whom they called."""
+        return signal in self._signals and self._signals[signal][2] > 0

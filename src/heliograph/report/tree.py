@@ -54,7 +54,7 @@ def _branch(lines: Sequence[model.DispatchLine], stem: str, whole: float | None,
 
 def _receivers(line: model.DispatchLine, stem: str, whole: float, look: Look) -> Iterator[Row]:
     if not line.known:
-        yield Row(Text(f"{stem}{look.guides[1]}receivers unknown: this release of the library is new here", "dim"))
+        yield Row(Text(f"{stem}{look.guides[1]}receivers unknown", "dim"))
     for index, receiver in enumerate(line.receivers):
         here, below = _guides(stem, look, last=index == len(line.receivers) - 1)
         yield _receiver(receiver, here, whole, look)

@@ -164,9 +164,26 @@ class ApiTrace:
         context = span.get_span_context()
         return context if context.trace_flags.sampled else None
 
-    def drop(self) -> None:
-        """Make no spans, and let go of the dispatch."""
-        self.let_go()
+    def adopt(self, left: Context) -> None:
+        """Take *left*, which a receiver leaves attached, for the context in which the signal was sent.
+
+        As :meth:`heliograph.telemetry.dispatch_trace.DispatchTrace.adopt`.
+        """
+        outer, parent = trace.get_current_span(self.outer), trace.get_current_span(left)
+        if self.own.started or isinstance(outer, DeferredSpan) or isinstance(parent, DeferredSpan):
+            return
+        if parent.get_span_context().is_valid and not outer.get_span_context().is_valid:
+            self.outer = self.own.outer = left
+
+    def claim_parent(self) -> None:
+        """Do nothing: the parent's span starts as this dispatch's does."""
+
+    def drop(self) -> bool:
+        """Let go of everything, unless anybody has asked for one of its spans; return whether nobody has."""
+        dropped = not self.asked_for
+        if dropped:
+            self.let_go()
+        return dropped
 
     def let_go(self) -> None:
         """Let go of the dispatch, which is over; its contexts may live on in tasks."""
@@ -200,17 +217,11 @@ class ApiSpans:
 
     def leave(self, dispatch: Dispatch, position: int, entered: Entered | None) -> None:
         """Make current again what was before, but for what the receiver leaves attached for good."""
-        if entered is None:
-            return
-        span: DeferredSpan = dispatch.inside.spans[position]
-        current = otel_context.get_current()
-        if dispatch.endeds[position] is None:
-            span.waiting = current
-            otel_context.detach(entered[0])
-        elif current is span.made:
-            otel_context.detach(entered[0])
-        else:
-            self._leave_attached(span, current)
+        opened: ApiTrace = dispatch.inside
+        if entered is not None:
+            self._leave_span(opened.spans[position], entered[0], ended=dispatch.endeds[position] is not None)
+        if position < dispatch.first_async:
+            opened.adopt(otel_context.get_current())
 
     def open(self, dispatch: Dispatch) -> ApiTrace:
         """Return the spans of a dispatch, none of them started."""
@@ -267,6 +278,15 @@ class ApiSpans:
             )
 
         return DeferredSpan(start, otel_context.get_current())
+
+    def _leave_span(self, span: DeferredSpan, token: Any, *, ended: bool) -> None:
+        current = otel_context.get_current()
+        if ended and current is not span.made:
+            self._leave_attached(span, current)
+            return
+        if not ended:
+            span.waiting = current
+        otel_context.detach(token)
 
     def _leave_attached(self, span: DeferredSpan, current: Context) -> None:
         """The receiver ended with another context attached, or detached one that it had not attached itself.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
+from heliograph.fanout.plain import plain
 from heliograph.telemetry import semconv
 from heliograph.telemetry.finished import Failure, Finished
 
@@ -19,9 +20,14 @@ Attributes = dict[str, AttributeValue]
 
 
 def record_exception(span: Span, error: BaseException, failure: Failure, timestamp: int) -> None:
-    """Record *error* as an event of *span*, as the SDK does; less of it where its message cannot be had."""
-    try:
-        span.record_exception(error, timestamp=timestamp)
+    """Record *error* as an event of *span*, as the SDK does; less of it where its message cannot or shall not be had."""
+    if failure.message is None:
+        bare = {semconv.EXCEPTION_TYPE: failure.type, semconv.EXCEPTION_STACKTRACE: failure.stacktrace}
+        span.add_event("exception", bare, timestamp)
+        return
+    told = {semconv.EXCEPTION_MESSAGE: failure.message, semconv.EXCEPTION_STACKTRACE: failure.stacktrace}
+    try:  # in our words: the SDK's are lost where they hold what cannot be encoded, as names of files may
+        span.record_exception(error, told, timestamp)
     except Exception:  # an exception's __str__ is other people's code
         span.add_event("exception", {semconv.EXCEPTION_TYPE: failure.type}, timestamp)
 
@@ -40,7 +46,7 @@ def dispatch_attributes(dispatch: Finished) -> Attributes:
     if dispatch.depth:
         attributes[semconv.DEPTH] = dispatch.depth
     if semconv.ARGUMENT_NAMES in dispatch.signal.worth.settings.extra_attributes:
-        attributes[semconv.ARGUMENT_NAMES] = dispatch.argument_names
+        attributes[semconv.ARGUMENT_NAMES] = tuple(map(plain, dispatch.argument_names))
     return attributes
 
 

@@ -6,7 +6,6 @@ would without us.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Collection
 from typing import Any
 
@@ -15,9 +14,10 @@ from opentelemetry.trace import SpanContext
 from heliograph.config import Level
 from heliograph.fanout import describe
 from heliograph.fanout.facts import Dispatch, Outcome
-from heliograph.telemetry import semconv
+from heliograph.fanout.plain import plain
 from heliograph.telemetry.plans import ReceiverPlan, SignalPlan
 from heliograph.telemetry.policy import is_worth
+from heliograph.telemetry.tracebacks import bare_traceback, full_traceback, message_of
 
 __all__ = ["Failure", "Finished"]
 
@@ -27,16 +27,20 @@ class Failure:
 
     Attributes:
         type: The qualified class of the exception.
-        message: Its message, as far as its ``__str__`` works.
-        stacktrace: Its traceback as Python prints it, without local variables: they are payload.
+        message: Its message, as far as its ``__str__`` works; None where messages are not to be told.
+        stacktrace: Its traceback without local variables, which are payload; without the messages, where they are not
+            to be told.
     """
 
     __slots__ = ("message", "stacktrace", "type")
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, *, messages: bool) -> None:
         self.type: str = describe.error_type(error)
-        self.message: str = _message(error)
-        self.stacktrace: str = _stacktrace(error, self.type)
+        self.message: str | None = message_of(error) if messages else None
+        self.stacktrace: str = full_traceback(error) if messages else bare_traceback(error)
+
+
+_NOTHING: dict[int, Any] = {}  # never written to: what most dispatches have to say of failures
 
 
 class Finished:
@@ -90,27 +94,28 @@ class Finished:
         self.first_async: int = dispatch.first_async
         self.sender: str | None = describe.sender_name(dispatch.sender)
         self.receivers: list[ReceiverPlan] | None = None
-        self.failures: dict[int, Failure] = {}
+        self.failures: dict[int, Failure] = _NOTHING
         self.error: Failure | None = None
-        self.uids: dict[int, str] = {}
+        self.uids: dict[int, str] = _NOTHING
         self.inside: Any = dispatch.inside
         self.untraced: str | None = None
         if dispatch.receivers is not None:
             self.receivers = signal.plans(dispatch)
             if self.inside is not None:
                 self.inside.plans = self.receivers
-            if semconv.RECEIVER_DISPATCH_UID in signal.worth.settings.extra_attributes:
+            if signal.shows_uids:
                 self.uids = _uids(dispatch)
         if dispatch.errors or dispatch.error is not None:
             self._note_failures(dispatch)
 
     def _note_failures(self, dispatch: Dispatch) -> None:
-        by_error = {}
+        self.failures, by_error = {}, {}
+        messages = self.signal.worth.settings.exception_messages
         for position, error in dispatch.errors.items():
             if dispatch.faults[position] is Outcome.RAISED:
-                self.failures[position] = by_error[id(error)] = Failure(error)
+                self.failures[position] = by_error[id(error)] = Failure(error, messages=messages)
         if dispatch.error is not None and dispatch.outcome is Outcome.RAISED:
-            self.error = by_error.get(id(dispatch.error)) or Failure(dispatch.error)
+            self.error = by_error.get(id(dispatch.error)) or Failure(dispatch.error, messages=messages)
 
     @property
     def duration(self) -> float:
@@ -192,18 +197,4 @@ class Finished:
 
 def _uids(dispatch: Dispatch) -> dict[int, str]:
     found = {at: dispatch.site.dispatch_uid(receiver) for at, receiver in enumerate(dispatch.receivers or ())}
-    return {position: uid for position, uid in found.items() if uid is not None}
-
-
-def _stacktrace(error: BaseException, name: str) -> str:
-    try:
-        return "".join(traceback.format_exception(error))
-    except Exception:  # an exception's __str__ is other people's code
-        return "".join(traceback.format_tb(error.__traceback__)) + name
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # an exception's __str__ is other people's code
-        return ""
+    return {position: plain(uid) for position, uid in found.items() if uid is not None}

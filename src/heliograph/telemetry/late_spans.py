@@ -1,16 +1,16 @@
 """Spans made late, for the SDK's own provider: while receivers run, nothing is made that nobody asks for.
 
-What is current in a receiver's context is a :class:`ReceiverSpan`: two words that say which receiver of which
-dispatch. It gets its ids when somebody asks for them (a child span, a log line, the exporter), and a span of the
-SDK's own is made for it only when somebody writes to it, or when the receiver failed. All others are made as
-:class:`FactSpan`, off the hot path, from what the dispatch has noted.
+What is current in a receiver's context is a :class:`~heliograph.telemetry.dispatch_trace.PendingSpan`: it knows which
+receiver of which dispatch it stands for. It gets its ids when somebody asks for them (a child span, a log line, the
+exporter), and a span of the SDK's own is made for it only when somebody writes to it, or when the receiver failed. All
+others are made as :class:`FactSpan`, off the hot path, from what the dispatch has noted.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -33,22 +33,24 @@ from heliograph.telemetry.attributes import (
     record_exception,
     rolled_up_attributes,
 )
-from heliograph.telemetry.dispatch_trace import DispatchTrace, ReceiverSpan, started
+from heliograph.telemetry.dispatch_trace import DispatchTrace, PendingSpan, ReceiverSpan, started
 from heliograph.telemetry.finished import Finished
 from heliograph.telemetry.plans import Choices, ReceiverPlan
 from heliograph.telemetry.roll_up import RolledUp
 from heliograph.telemetry.sdk import SPAN_KEY, SdkTracer
 
-__all__ = ["DispatchTrace", "FactSpan", "LateSpans", "ReceiverSpan"]
+__all__ = ["FactSpan", "LateSpans"]
 
 _UNSET = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
 
-# A context and a span that nobody else refers to are used for the next receiver. The numbers: the pair that holds
-# them and the argument, and for the span the context besides. Where references are not counted, none is used twice.
+# A context and a span that nobody else refers to serve the next receiver too. The numbers are of those who do anyway,
+# the call that asks among them. Where references are not counted, each receiver has a pair of its own.
 _COUNTS_REFERENCES = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
-_OWN_REFERENCES = 2
-_references = sys.getrefcount if _COUNTS_REFERENCES else lambda _: _OWN_REFERENCES + 2
+_references = sys.getrefcount if _COUNTS_REFERENCES else lambda _: 1_000
+_TO_PLACE = 2  # the trace
+_TO_TRACE = 6  # the dispatch, the context, itself, two variables here
+_TO_SPAN = 4  # the trace, the context, a variable here
 
 
 class FactSpan(ReadableSpan):
@@ -92,19 +94,14 @@ class LateSpans:
         self.tracer = tracer
         self._opening = threading.Lock()
         self._get, self._set, self._reset = variable.get, variable.set, variable.reset
-        self._signal_of, self._roll_up, self._record_exceptions = choices
+        self.signal_of, self._roll_up, self._record_exceptions = choices
 
     def enter(self, dispatch: Dispatch, position: int) -> Any:
         """Make the receiver's span current; or what the receiver had made current when it last stopped to wait."""
         opened = dispatch.inside or self.open(dispatch)
         if position >= dispatch.first_async:
             return self._enter_async(opened, position)
-        pair = opened.pair
-        if pair is None:
-            pair = opened.pair = _pair(opened, position, self._get())
-        else:
-            pair[1].position = position
-        return self._set(pair[0])
+        return self._set(opened.place or self._make_place(opened))
 
     def leave(self, dispatch: Dispatch, position: int, entered: Any) -> None:
         """Make current again what was before, but for what the receiver leaves attached for good."""
@@ -112,47 +109,46 @@ class LateSpans:
         if position >= dispatch.first_async:
             self._leave_async(opened, position, entered, ended=dispatch.endeds[position] is not None)
             return
-        pair: Any = opened.pair
-        if self._get() is not pair[0]:
-            opened.pair = None
-            self._leave_attached(pair[1], pair[0])
+        current: Any = opened.current
+        if self._get() is not opened.place:
+            self._leave_attached(current, opened.place)  # type: ignore[arg-type]  # it is there since enter
+            opened.keep(position)
+            opened.adopt(self._get())
             return
         self._reset(entered)
-        if pair[1].homes:
-            opened.pair = None
-            _pass_on(pair[1])
         # Also a copy of the context, such as a task takes, counts here: it refers to what was set.
-        if _references(pair[0]) > _OWN_REFERENCES or _references(pair[1]) > _OWN_REFERENCES + 1:
-            opened.pair = None
+        most = _TO_TRACE if current is opened else _TO_SPAN
+        if _references(opened.place) > _TO_PLACE or _references(opened.current) > most or current.homes:
+            _pass_on(current)
+            opened.keep(position)
 
     def open(self, dispatch: Dispatch) -> DispatchTrace:
         """Return what is to be known of the dispatch's spans."""
-        signal = self._signal_of(dispatch.site)
         if dispatch.first_async == len(dispatch.begans):
-            opened = dispatch.inside = DispatchTrace(self, dispatch, self._get(), signal)
+            opened = dispatch.inside = DispatchTrace(self, dispatch, self._get())
             return opened
         with self._opening:  # under asend, receivers begin on two threads
-            opened = dispatch.inside or DispatchTrace(self, dispatch, self._get(), signal)
-            dispatch.inside = opened
-            return opened
+            if dispatch.inside is None:
+                opened = DispatchTrace(self, dispatch, self._get())
+                opened.waiting = {}
+                dispatch.inside = opened
+            return dispatch.inside  # type: ignore[no-any-return]
 
     def export(self, finished: Finished, errors: Mapping[int, BaseException]) -> str | None:
         """Hand the spans that *finished* is worth to the processors; return why it has none, if so."""
         opened: DispatchTrace = finished.inside
-        spoken = finished.spoken(opened.ids)
-        reason = None
-        if not spoken and not finished.deserves_span:
-            reason = semconv.FILTERED
-        elif not opened.asked_for:
-            reason = self._roll_up(finished, opened.outer)
+        with (
+            opened.asking
+        ):  # who asks for a span before this is decided gets it; after, the parent's if it is not to be
+            spoken = finished.spoken(opened.ids)
+            reason = self._reason_for_none(finished, opened, spoken)
+            opened.exported = () if reason else _positions(spoken)
         if reason is not None:
-            opened.end(())
             return reason
         own = opened.start()
-        opened.end(spoken)
         if opened.sampled:
             self._export_calls(finished, spoken, opened, errors)
-            self._export_dispatch(finished, opened.outer, own)
+            self._export_dispatch(finished, opened.sent_in, own)
         return None
 
     def export_rolled_up(self, rolled_up: RolledUp) -> None:
@@ -166,9 +162,22 @@ class LateSpans:
         times = (first.started_at, rolled_up.end)
         self.tracer.on_end(FactSpan(self.tracer, None, _name(first), context, parent, attributes, times))
 
+    def _reason_for_none(self, finished: Finished, opened: DispatchTrace, spoken: Collection[int]) -> str | None:
+        if not spoken and not finished.deserves_span:
+            return semconv.FILTERED
+        return None if opened.asked_for else self._roll_up(finished, opened.sent_in)
+
+    def _make_place(self, opened: DispatchTrace) -> Context:
+        """Return the context for the next plain receivers, with the trace itself for a span if nobody has kept that."""
+        outer = self._get()
+        opened.current = opened if opened.kept_at is None else ReceiverSpan(opened, None, outer)
+        opened.place = Context({**outer, SPAN_KEY: opened.current})
+        return opened.place
+
     def _enter_async(self, opened: DispatchTrace, position: int) -> Token[Context]:
         if position not in opened.waiting:
-            made = _pair(opened, position, self._get())[0]
+            outer = self._get()
+            made = Context({**outer, SPAN_KEY: ReceiverSpan(opened, position, outer)})
             opened.waiting[position] = made, made
         return self._set(opened.waiting[position][1])
 
@@ -184,7 +193,7 @@ class LateSpans:
         else:
             self._reset(token)
 
-    def _leave_attached(self, span: ReceiverSpan, ours: Context) -> None:
+    def _leave_attached(self, span: PendingSpan, ours: Context) -> None:
         """The receiver ended with another context attached, or detached one that it had not attached itself.
 
         What it did stays done. Our span has ended, so it may not be current in what stays, nor become
@@ -202,15 +211,14 @@ class LateSpans:
     ) -> None:
         plans = finished.receivers or []
         begans, endeds, at = finished.begans, finished.endeds, finished.at
+        tracer, on_end, own = self.tracer, self.tracer.on_end, opened.own
         for position in spoken:
             plan, times = plans[position], (at(begans[position]), at(endeds[position]))
-            written = opened.spans.get(position)
+            context, written = opened.exported_at(position), opened.spans.get(position)
             if written is None and position not in finished.failures and position not in finished.uids:
-                context = opened.context_at(position, opened.outer)
-                span = FactSpan(self.tracer, plan, plan.span_name, context, opened.own, plan.span_attributes, times)
-                self.tracer.on_end(span)
+                on_end(FactSpan(tracer, plan, plan.span_name, context, own, plan.span_attributes, times))
             else:
-                written = written or opened.span_of(plan, opened.context_at(position, opened.outer), times[0])
+                written = written or opened.span_of(plan, context, times[0])
                 self._end_written(written, finished, position, times[1], errors.get(position))
 
     def _end_written(
@@ -243,18 +251,19 @@ class LateSpans:
         )
 
 
-def _pair(opened: DispatchTrace, position: int, outer: Context) -> tuple[Context, ReceiverSpan]:
-    span = ReceiverSpan(opened, position, outer)
-    return Context({**outer, SPAN_KEY: span}), span
+def _positions(spoken: Sequence[int]) -> Container[int]:
+    """Return *spoken*, positions in rising order, as what is quick to ask: all of them are a range, as they most often are."""
+    count = len(spoken)
+    return range(count) if not count or spoken[-1] == count - 1 else frozenset(spoken)
 
 
-def _pass_on(span: ReceiverSpan) -> None:
+def _pass_on(span: PendingSpan) -> None:
     """Turn all contexts in which *span* has come to be current into the one around it, until that one's span ends too."""
     outer_span = trace.get_current_span(span.outer)
     for home in span.homes:
         dict.clear(home)
         dict.update(home, span.outer)
-    if isinstance(outer_span, ReceiverSpan):
+    if isinstance(outer_span, PendingSpan):
         outer_span.homes = (*outer_span.homes, *span.homes)
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, format_span_id, format_trace_id
+from opentelemetry.trace import NonRecordingSpan, SpanContext, format_span_id, format_trace_id
 
 from heliograph.config import Level
 from heliograph.errors import ConfigurationError
 from heliograph.fanout.facts import CAPTURE
+from heliograph.fanout.plain import plain
 from heliograph.telemetry import semconv
 from heliograph.telemetry.finished import Failure, Finished
 
@@ -37,11 +41,6 @@ class StructuredLogs:
         self._given = logger
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anybody has asked for these events, by giving a logger or by configuring structlog."""
-        return self._given is not None or structlog.is_configured()
-
-    @property
     def _logger(self) -> Any:
         if self._given is not None:
             return self._given
@@ -57,35 +56,50 @@ class StructuredLogs:
             if position in dispatch.failures:
                 self._failed(dispatch, position)
             if plan.level is not Level.ERRORS and dispatch.is_slow(position):
-                self._logger.warning(semconv.SLOW_EVENT, **_fields(dispatch, position))
+                self._say(self._logger.warning, semconv.SLOW_EVENT, dispatch, position)
 
     def _failed(self, dispatch: Finished, position: int) -> None:
         failure = dispatch.failures[position]
         # A captured error ends here; one that propagates is its caller's to judge.
         log = self._logger.error if dispatch.policy == CAPTURE.name else self._logger.warning
-        log(
-            semconv.FAILED_EVENT,
-            **_fields(dispatch, position),
-            error_type=failure.type,
-            exception=failure.stacktrace,
-        )
+        more = {"error_type": plain(failure.type), "exception": failure.stacktrace}
+        self._say(log, semconv.FAILED_EVENT, dispatch, position, **more)
+
+    def _say(self, log: Callable[..., Any], event: str, dispatch: Finished, position: int, **more: str) -> None:
+        context = dispatch.span_context(position)
+        with _current(context):
+            log(event, **_fields(dispatch, position), **_ids(context), **more)
 
 
 def _fields(dispatch: Finished, position: int) -> dict[str, Any]:
     began, ended = dispatch.begans[position] or 0, dispatch.endeds[position] or 0
-    fields = {
+    return {
         "system": dispatch.signal.system,
-        "signal": dispatch.signal.name,
-        "sender": dispatch.sender,
-        "receiver": (dispatch.receivers or [])[position].name,
+        "signal": plain(dispatch.signal.name),
+        "sender": None if dispatch.sender is None else plain(dispatch.sender),
+        "receiver": plain((dispatch.receivers or [])[position].name),
         "operation": dispatch.operation,
         "duration_s": (ended - began) / 1e9,
     }
-    context = dispatch.span_context(position)
-    if context is not None:
-        fields["trace_id"] = format_trace_id(context.trace_id)
-        fields["span_id"] = format_span_id(context.span_id)
-    return fields
+
+
+def _ids(context: SpanContext | None) -> dict[str, str]:
+    if context is None:
+        return {}
+    return {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
+
+
+@contextmanager
+def _current(context: SpanContext | None) -> Iterator[None]:
+    """Make the receiver's span current, though it has ended: handlers that export logs take the ids from there."""
+    if context is None:
+        yield
+        return
+    token = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(context)))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
 
 
 class ExceptionEvents:
@@ -116,8 +130,8 @@ def _event(dispatch: Finished, position: int, failure: Failure) -> LogRecord:
             semconv.FUNCTION_NAME: (dispatch.receivers or [])[position].name,
             semconv.ERROR_TYPE: failure.type,
             semconv.EXCEPTION_TYPE: failure.type,
-            semconv.EXCEPTION_MESSAGE: failure.message,
             semconv.EXCEPTION_STACKTRACE: failure.stacktrace,
+            **({} if failure.message is None else {semconv.EXCEPTION_MESSAGE: failure.message}),
         },
     )
 

@@ -68,9 +68,21 @@ class SignalPlan:
         level: How much is said.
         is_quiet: Whether there is nothing to say of a dispatch that neither failed nor was slow, metrics apart.
         attributes: The attributes that all that is said has.
+        shows_uids: Whether it is said with which identifier a receiver is connected.
     """
 
-    __slots__ = ("_by_name", "_concurrent", "_plain", "attributes", "is_quiet", "level", "name", "system", "worth")
+    __slots__ = (
+        "_by_name",
+        "_concurrent",
+        "_plain",
+        "attributes",
+        "is_quiet",
+        "level",
+        "name",
+        "shows_uids",
+        "system",
+        "worth",
+    )
 
     def __init__(self, site: Site, worth: Worth) -> None:
         self.worth: Worth = worth
@@ -79,6 +91,7 @@ class SignalPlan:
         self.level: Level = worth.signal_level(site)
         self.is_quiet: bool = self.level <= Level.SLOW and not worth.settings.levels
         self.attributes: Attributes = {semconv.SYSTEM_NAME: site.system, semconv.SIGNAL_NAME: site.name}
+        self.shows_uids: bool = semconv.RECEIVER_DISPATCH_UID in worth.settings.extra_attributes
         self._plain: PerObject[ReceiverPlan] = PerObject()
         self._concurrent: PerObject[ReceiverPlan] = PerObject()
         self._by_name: dict[tuple[str, str], ReceiverPlan] = {}
@@ -86,28 +99,31 @@ class SignalPlan:
     def plans(self, dispatch: Dispatch) -> list[ReceiverPlan]:
         """Return the plans of all receivers of a dispatch, by position."""
         receivers, first = dispatch.receivers or (), dispatch.first_async
-        plain, concurrent = self._plain.values, self._concurrent.values
-        plans = [  # a bound method is another object each time; its function is not
-            plain.get(id(one.__func__ if type(one) is MethodType else one)) or self._learn(one, Mode.SYNC)
-            for one in receivers[:first]
-        ]
-        for one in receivers[first:]:
-            known = concurrent.get(id(one.__func__ if type(one) is MethodType else one))
-            plans.append(known or self._learn(one, Mode.ASYNC))
-        return plans
+        known = self._plain.values.get
+        if first == len(receivers):
+            plans = list(map(known, map(id, receivers)))
+        else:
+            plans = [
+                *map(known, map(id, receivers[:first])),
+                *map(self._concurrent.values.get, map(id, receivers[first:])),
+            ]
+        if None in plans:  # new ones, and bound methods, which are other objects each time
+            plans = [plan or self.plan(dispatch, position) for position, plan in enumerate(plans)]
+        return plans  # type: ignore[return-value]  # none is left out
 
     def plan(self, dispatch: Dispatch, position: int) -> ReceiverPlan:
         """Return the plan of the receiver at *position*."""
-        mode = Mode.SYNC if position < dispatch.first_async else Mode.ASYNC
-        return self._learn((dispatch.receivers or ())[position], mode)
+        receiver = (dispatch.receivers or ())[position]
+        function = receiver.__func__ if type(receiver) is MethodType else receiver
+        mode, plans = (Mode.SYNC, self._plain) if position < dispatch.first_async else (Mode.ASYNC, self._concurrent)
+        return plans.values.get(id(function)) or self._learn(function, mode, plans)
 
-    def _learn(self, receiver: Receiver, mode: Mode) -> ReceiverPlan:
-        description = described(receiver)
+    def _learn(self, function: Receiver, mode: Mode, plans: PerObject[ReceiverPlan]) -> ReceiverPlan:
+        description = described(function)
         plan = self._by_name.get((description.name, mode.value))
         if plan is None:  # functions come and go, their names are few
             plan = self._by_name.setdefault((description.name, mode.value), ReceiverPlan(self, description, mode))
-        function = receiver.__func__ if type(receiver) is MethodType else receiver
-        (self._plain if mode is Mode.SYNC else self._concurrent).keep(function, plan)
+        plans.keep(function, plan)
         return plan
 
     def place_of(self, receiver: Described) -> Attributes:

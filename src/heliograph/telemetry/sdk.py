@@ -175,34 +175,25 @@ def put_first(provider: Any, processor: SpanProcessor) -> Callable[[], None]:
     return take_out
 
 
-def global_tracer_provider() -> Any:
-    """Return the global tracer provider, or None while there is none.
+def global_providers() -> tuple[Any, Any]:
+    """Return the global tracer provider and the global meter provider, None for one that is not there yet.
 
-    Asked at each send, so it reads what OpenTelemetry's own function reads, which also looks into the
-    environment each time. An API that keeps its provider elsewhere is asked the long way.
+    Asked at each send, so it reads what OpenTelemetry's own functions read, which also look into the
+    environment each time. An API that keeps its providers elsewhere is asked the long way.
     """
     try:
-        return trace._TRACER_PROVIDER
+        return trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER  # pyright: ignore[reportAttributeAccessIssue]
     except AttributeError:
-        provider = trace.get_tracer_provider()
-        return None if isinstance(provider, trace.ProxyTracerProvider) else provider
-
-
-def global_meter_provider() -> Any:
-    """Return the global meter provider, or None while there is none."""
-    try:
-        return metrics._internal._METER_PROVIDER  # pyright: ignore[reportAttributeAccessIssue]
-    except AttributeError:
-        provider = metrics.get_meter_provider()
-        return None if type(provider).__name__ == "_ProxyMeterProvider" else provider
+        tracers, meters = trace.get_tracer_provider(), metrics.get_meter_provider()
+        return (
+            None if isinstance(tracers, trace.ProxyTracerProvider) else tracers,
+            None if type(meters).__name__ == "_ProxyMeterProvider" else meters,
+        )
 
 
 def is_any_provider_set() -> bool:
     """Return whether there is a global provider. Asked at each send of a signal that waits for one."""
-    try:
-        return trace._TRACER_PROVIDER is not None or metrics._internal._METER_PROVIDER is not None  # pyright: ignore[reportAttributeAccessIssue]
-    except AttributeError:
-        return global_tracer_provider() is not None or global_meter_provider() is not None
+    return global_providers() != (None, None)
 
 
 def _are_default(limits: SpanLimits) -> bool:

@@ -16,6 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NonRecordingSpan, NoOpTracer, SpanContext
+from structlog import is_configured as structlog_is_configured
 
 from heliograph.config import Level, Settings
 from heliograph.fanout.facts import Dispatch, Outcome, Site
@@ -23,7 +24,6 @@ from heliograph.fanout.observer import attempt, refresh
 from heliograph.telemetry import semconv
 from heliograph.telemetry.api_spans import ApiSpans
 from heliograph.telemetry.backlog import Backlog
-from heliograph.telemetry.dispatch_trace import DispatchTrace
 from heliograph.telemetry.finished import Finished
 from heliograph.telemetry.late_spans import LateSpans
 from heliograph.telemetry.logs import ExceptionEvents, StructuredLogs, exception_signals
@@ -35,8 +35,7 @@ from heliograph.telemetry.sdk import (
     SPAN_KEY,
     FirstProcessor,
     context_variable,
-    global_meter_provider,
-    global_tracer_provider,
+    global_providers,
     put_first,
     sdk_tracer,
 )
@@ -78,13 +77,14 @@ class Telemetry:
         self._record_exceptions, as_log_events = exception_signals()
         self.system = system
         self.worth = Worth(settings)
+        self._slow = self.worth.slow
         self._tracer_provider = tracer_provider
         self._meter_provider = meter_provider
         self._signals: dict[str, SignalPlan] = {}
         self._roll_ups = RollUps(settings.budget, self._emit_rolled_up)
         self._backlog = Backlog(self._say_quietly, self._roll_ups.close_orphans)
-        self._structured = StructuredLogs(logger)
-        self._logs: list[StructuredLogs | ExceptionEvents] = [self._structured]
+        self._is_given_a_logger = logger is not None
+        self._logs: list[StructuredLogs | ExceptionEvents] = [StructuredLogs(logger)]
         if as_log_events:
             self._logs.append(ExceptionEvents(_logs.get_logger(semconv.SCOPE, _version(), logger_provider)))
         self._with_sender = semconv.SENDER_NAME in settings.extra_attributes
@@ -96,8 +96,10 @@ class Telemetry:
         self._setting_up = threading.RLock()
         self._first: dict[int, Callable[[], None]] = {}
         self._instruments: Instruments | None = None
-        self._providers: tuple[Any, Any] = (None, None)
+        self._seen: tuple[Any, Any] = (None, None)
         self._is_incomplete = True
+        self._starts_traces = False
+        self._unsampled: NonRecordingSpan | None = None
         self.enter: Callable[[Dispatch, int], Any] | None = None
         self.leave: Callable[[Dispatch, int, Any], None] | None = None
         self._set_up(_true)
@@ -108,27 +110,27 @@ class Telemetry:
 
     def awake(self) -> bool:
         """Return whether there is anybody to speak to, and nobody asked for silence."""
-        if self._is_incomplete and self._find_providers() != self._providers:
+        if self._is_incomplete and global_providers() != self._seen:
             self._set_up(self._providers_have_come)
-        if self._spans is None and self._metrics is None and not self._structured.is_heard:
+        is_heard = self._is_given_a_logger or structlog_is_configured()
+        if self._spans is None and self._metrics is None and not is_heard:
             return False
         current = self._context()
-        if current and (current.get(_SUPPRESSED_BY_SDK) or current.get(_SUPPRESSED)):
+        if not current:
+            return self._starts_traces or self._metrics is not None or is_heard
+        if current.get(_SUPPRESSED_BY_SDK) or current.get(_SUPPRESSED):
             return False
-        return self._metrics is not None or not self._is_unsampled(current) or self._structured.is_heard
+        return self._metrics is not None or is_heard or not self._is_unsampled(current)
 
     def finished(self, dispatch: Dispatch) -> None:
         """Say what is worth saying about *dispatch*, at once or later."""
-        signal = self._signals.get(dispatch.site.name) or self._signal_of(dispatch.site)
+        site = dispatch.site
+        signal = self._signals.get(site.name) or self.signal_of(site)
         opened = dispatch.inside
         took = (dispatch.ended or 0) - dispatch.began
-        special = took >= self.worth.slow or dispatch.outcome is _RAISED or bool(dispatch.faults)
-        if signal.is_quiet and not special and self._metrics is None:
-            if opened is None:
-                return
-            if not opened.asked_for:
-                opened.drop()
-                return
+        special = took >= self._slow or dispatch.outcome is _RAISED or bool(dispatch.faults)
+        if signal.is_quiet and not special and self._metrics is None and (opened is None or opened.drop()):
+            return
         if opened is None and self._spans is not None:
             opened = self._spans.open(dispatch)
         finished = Finished(dispatch, signal)
@@ -137,7 +139,7 @@ class Telemetry:
             for logs in self._logs:
                 attempt(logs.write, finished)
         if opened is not None:
-            if isinstance(opened, DispatchTrace) and finished.level is Level.ALL:
+            if finished.level is Level.ALL:
                 opened.claim_parent()
             opened.let_go()
         if not (special or self._immediate):
@@ -164,21 +166,19 @@ class Telemetry:
         with self._setting_up:
             if not is_needed():  # another thread has done it
                 return
-            tracer_provider, meter_provider = providers = self._find_providers()
+            self._seen = global_providers()
+            tracer_provider = self._tracer_provider or self._seen[0]
+            meter_provider = self._meter_provider or self._seen[1]
             self._choose_metrics(meter_provider)
             self._choose_spans(tracer_provider)
             self._is_incomplete = tracer_provider is None or meter_provider is None
-            self._providers = providers
             refresh(self)
 
     def _providers_have_come(self) -> bool:
-        return self._find_providers() != self._providers
+        return global_providers() != self._seen
 
     def _processors_have_changed(self) -> bool:
         return not self._is_current()
-
-    def _find_providers(self) -> tuple[Any, Any]:
-        return self._tracer_provider or global_tracer_provider(), self._meter_provider or global_meter_provider()
 
     def _choose_metrics(self, provider: metrics.MeterProvider | None) -> None:
         if provider is None or self._instruments is not None or isinstance(provider, NoOpMeterProvider):
@@ -195,7 +195,7 @@ class Telemetry:
             return
         self._listen_to(provider)
         known, variable = sdk_tracer(provider, semconv.SCOPE, _version()), context_variable()
-        choices = Choices(self._signal_of, self._roll_up, self._record_exceptions)
+        choices = Choices(self.signal_of, self._roll_up, self._record_exceptions)
         if known is not None and variable is not None:
             late = LateSpans(known, variable, choices)
             self._use(late, immediate=known.immediate, is_current=known.is_current, context=variable.get)
@@ -214,6 +214,8 @@ class Telemetry:
         self.enter = None if spans is None else spans.enter
         self.leave = None if spans is None else spans.leave
         self._spans = spans
+        self._starts_traces = spans is not None and not (isinstance(spans, LateSpans) and spans.tracer.starts_no_trace)
+        self._unsampled = None
 
     def _listen_to(self, provider: Any) -> None:
         """Hear of flushes before anybody else, and of the ends of spans under which something was rolled up."""
@@ -221,7 +223,8 @@ class Telemetry:
             processor = FirstProcessor(self.flush, self._span_ended)
             self._first[id(provider)] = put_first(provider, processor)
 
-    def _signal_of(self, site: Site) -> SignalPlan:
+    def signal_of(self, site: Site) -> SignalPlan:
+        """Return what is said about a signal."""
         plan = self._signals.get(site.name)
         if plan is None:
             plan = self._signals[site.name] = SignalPlan(site, self.worth)
@@ -254,11 +257,16 @@ class Telemetry:
             return False
         span = current.get(SPAN_KEY)
         if span is None:
-            return spans.tracer.starts_no_trace
-        if type(span) is not NonRecordingSpan:
+            return not self._starts_traces
+        if span is self._unsampled:  # of all sends of a request that is not sampled, only the first looks further
+            return True
+        if type(span) is not NonRecordingSpan or not spans.tracer.follows_parent:
             return False
         context = span.get_span_context()
-        return context.is_valid and not context.trace_flags.sampled and spans.tracer.follows_parent
+        if not context.is_valid or context.trace_flags.sampled:
+            return False
+        self._unsampled = span
+        return True
 
 
 _RAISED = Outcome.RAISED  # looked up once: a member of an enumeration takes longer than a global
