@@ -184,7 +184,8 @@ def instrument(
         framework_settings: A framework's settings, such as Django's ``HELIOGRAPH``; arguments beat them. What was
             instrumented before they were known, with ``opentelemetry-instrument`` say, takes them over.
         **settings: As in :class:`heliograph.config.Settings`: ``level``, ``slow`` (in seconds),
-            ``included_signals``, ``excluded_signals``, ``excluded_receivers``, ``levels``, ``budget``.
+            ``included_signals``, ``excluded_signals``, ``excluded_receivers``, ``levels``, ``budget``,
+            ``extra_attributes``, ``exception_messages``.
 
     Returns:
         A function that undoes it and leaves no trace; also a context manager.

@@ -1,66 +1,79 @@
 """One suite for every dispatcher, observed and not: the same assertions, so that nobody can tell the difference.
 
-A new library is one more row in ``DISPATCHERS``. What a dispatcher cannot do at all is a capability of its row,
-and a test that needs it says so and is skipped.
+A new library is one more module in ``rows/``. What a dispatcher cannot do at all is a capability its row does without,
+with the reason; a test that needs it says so (``@needs("order")``) and is skipped. A test that asks for a way to send
+(``send``, ``send_capturing``, ``asend`` …) runs once for each verb of that kind, and is skipped where there is none.
 """
 
 from __future__ import annotations
 
-import sys
+import inspect
+import itertools
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import django
-import django.dispatch
 import pytest
 
-import heliograph
 from heliograph import instrumentor
+from tests.conformance.rows import Dispatcher, Verb, all_rows
 from tests.support.observers import Recording, observing
 from tests.support.telemetry import Spans
 
-IN_A_COMPREHENSION = django.VERSION < (5, 0) and sys.version_info < (3, 12)
+Send = Callable[..., Any]
+Results = Callable[..., list[tuple[Any, Any]]]
 
 
-@dataclass(frozen=True)
-class Dispatcher:
-    """What a dispatcher is, and what it can do."""
+class Kind(NamedTuple):
+    """A kind of verbs that a fixture stands for; ``None`` is either."""
 
-    library: str
-    Signal: type[Any]
-    asend: bool = True
-    async_receivers: bool = True
-    shared_context: bool = False
-    checks_signatures: bool = True
-    forgets_senders: bool = True
-    names_any_receiver: bool = True
-    frames: dict[str, int] = field(default_factory=lambda: {"send": 2, "send_robust": 2})
+    awaited: bool
+    captures: bool | None
+
+    def verbs(self, dispatcher: Dispatcher) -> list[Verb]:
+        """Return the verbs of *dispatcher* that are of this kind."""
+        return [
+            verb for verb in dispatcher.verbs if verb.awaited is self.awaited and self.captures in (None, verb.captures)
+        ]
 
     def __str__(self) -> str:
-        return self.library
+        """Return the kind in words."""
+        errors = {None: "", True: " that captures errors", False: " that lets errors through"}[self.captures]
+        return f"{'awaited' if self.awaited else 'plain'} send{errors}"
 
 
-HELIOGRAPH = Dispatcher("heliograph", heliograph.Signal)
-DJANGO = Dispatcher(
-    "django",
-    django.dispatch.Signal,
-    asend=django.VERSION >= (5, 0),
-    async_receivers=django.VERSION >= (5, 0),
-    shared_context=django.VERSION >= (6, 1),
-    checks_signatures=False,
-    forgets_senders=django.VERSION >= (6, 1),
-    names_any_receiver=False,  # its send_robust fails for a failing receiver without __qualname__
-    frames={"send": 3 if IN_A_COMPREHENSION else 2, "send_robust": 2},
-)
-DISPATCHERS = [HELIOGRAPH, DJANGO]
+KINDS = {
+    "verb": Kind(awaited=False, captures=None),
+    "raising_verb": Kind(awaited=False, captures=False),
+    "capturing_verb": Kind(awaited=False, captures=True),
+    "awaited_verb": Kind(awaited=True, captures=None),
+    "raising_awaited_verb": Kind(awaited=True, captures=False),
+    "capturing_awaited_verb": Kind(awaited=True, captures=True),
+}
 
 
-@pytest.fixture(params=DISPATCHERS, ids=str)
-def dispatcher(request: pytest.FixtureRequest) -> Dispatcher:
-    """The dispatcher under test."""
-    row: Dispatcher = request.param
-    return row
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the mark is for."""
+    config.addinivalue_line("markers", "needs(*capabilities): what a dispatcher must be able to do")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test for each dispatcher, and for each of its verbs of the kinds that the test asks for."""
+    if "dispatcher" not in metafunc.fixturenames:
+        return
+    kinds = [name for name in KINDS if name in metafunc.fixturenames]
+    needed = [name for mark in metafunc.definition.iter_markers("needs") for name in mark.args]
+    rows = [one for row in all_rows() for one in _parameters(row, kinds, needed)]
+    metafunc.parametrize(["dispatcher", *kinds], rows)
+
+
+def _parameters(row: Dispatcher, kinds: list[str], needed: list[str]) -> Iterator[Any]:
+    lacking = [f"capability {name}: {row}: {row.without[name]}" for name in needed if not row.can(name)]
+    lacking += [f"capability: {row} has no {KINDS[name]}" for name in kinds if not KINDS[name].verbs(row)]
+    if lacking:
+        yield pytest.param(row, *(None for _ in kinds), marks=pytest.mark.skip(reason=lacking[0]), id=str(row))
+        return
+    for verbs in itertools.product(*(KINDS[name].verbs(row) for name in kinds)):
+        yield pytest.param(row, *verbs, id="-".join([str(row), *(verb.name for verb in verbs)]))
 
 
 @pytest.fixture(params=["unobserved", "observed", "traced"], autouse=True)
@@ -72,7 +85,7 @@ def observation(request: pytest.FixtureRequest, dispatcher: Dispatcher) -> Itera
     recording = Recording()
     if request.param == "traced":
         request.getfixturevalue("instrument")(dispatcher.library)
-    undo = instrumentor._adapters["django"].install() if dispatcher is DJANGO else lambda: None
+    undo = instrumentor._adapters[dispatcher.library].install()
     try:
         with observing(recording):
             yield recording
@@ -93,26 +106,53 @@ def signal(dispatcher: Dispatcher) -> Any:
 
 
 @pytest.fixture
-def awaiting(dispatcher: Dispatcher) -> None:
-    """Asks for a dispatcher whose signals can be awaited."""
-    if not dispatcher.asend:
-        pytest.skip(f"capability asend: {dispatcher} {django.get_version()} has none")
+def results(dispatcher: Dispatcher) -> Results:
+    """Makes the result of a send from pairs of receiver and response, given in the order of connecting."""
+    return lambda *pairs: dispatcher.arranged(pairs, _is_async)
+
+
+def _is_async(receiver: Any) -> bool:
+    return inspect.iscoroutinefunction(receiver)
+
+
+def _function(verb: Verb) -> Send:
+    def send(signal: Any, /, *sender: Any, **payload: Any) -> Any:
+        return verb(signal)(*sender, **payload)
+
+    return send
 
 
 @pytest.fixture
-def async_receivers(dispatcher: Dispatcher) -> None:
-    """Asks for a dispatcher that awaits async receivers."""
-    if not dispatcher.async_receivers:
-        pytest.skip(f"capability async_receivers: {dispatcher} {django.get_version()} calls them as plain ones")
+def send(verb: Verb) -> Send:
+    """One of the plain ways to send, as a function of signal, sender and payload."""
+    return _function(verb)
 
 
-@pytest.fixture(params=["send", "send_robust"])
-def send(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """One of the plain ways to send, as a function of the signal."""
-    return lambda signal, *sender, **payload: getattr(signal, request.param)(*sender, **payload)
+@pytest.fixture
+def send_raising(raising_verb: Verb) -> Send:
+    """One of the plain ways to send that let errors through."""
+    return _function(raising_verb)
 
 
-@pytest.fixture(params=["asend", "asend_robust"])
-def asend(request: pytest.FixtureRequest, awaiting: None) -> Callable[..., Awaitable[Any]]:
-    """One of the ways to send that are awaited, as a function of the signal."""
-    return lambda signal, *sender, **payload: getattr(signal, request.param)(*sender, **payload)
+@pytest.fixture
+def send_capturing(capturing_verb: Verb) -> Send:
+    """One of the plain ways to send that make errors responses."""
+    return _function(capturing_verb)
+
+
+@pytest.fixture
+def asend(awaited_verb: Verb) -> Callable[..., Awaitable[Any]]:
+    """One of the ways to send that are awaited."""
+    return _function(awaited_verb)
+
+
+@pytest.fixture
+def asend_raising(raising_awaited_verb: Verb) -> Callable[..., Awaitable[Any]]:
+    """One of the ways to send that are awaited and let errors through."""
+    return _function(raising_awaited_verb)
+
+
+@pytest.fixture
+def asend_capturing(capturing_awaited_verb: Verb) -> Callable[..., Awaitable[Any]]:
+    """One of the ways to send that are awaited and make errors responses."""
+    return _function(capturing_awaited_verb)

@@ -1,8 +1,8 @@
 """Run Django's own `dispatch` and `signals` tests, from the sdist of the Django that is installed, in one of three ways.
 
-    python tests/peers/django_suites.py --signal django               # as they are: what to compare with
-    python tests/peers/django_suites.py --signal heliograph           # heliograph.Signal in place of Django's
-    python tests/peers/django_suites.py --signal django-instrumented  # Django's Signal, observed, spans recorded
+    python -m tests.peers.django_suites --signal django               # as they are: what to compare with
+    python -m tests.peers.django_suites --signal heliograph           # heliograph.Signal in place of Django's
+    python -m tests.peers.django_suites --signal django-instrumented  # Django's Signal, observed, spans recorded
 
 The sdist is kept in `$XDG_CACHE_HOME/heliograph` (or `~/.cache/heliograph`). Ends with 0 only if every test passed and the
 signals under test were the intended ones.
@@ -16,13 +16,13 @@ import os
 import runpy
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
+
+from tests.peers.sources import sources
 
 SUITES = ("dispatch", "signals")
 Check = Callable[[], None]
@@ -37,10 +37,10 @@ def main() -> int:
     import django
 
     version = django.get_version()
-    tests = sources(version) / "tests"
+    tests = sources("Django", version) / "tests"
     print(f"== Django {version}: {' and '.join(SUITES)}, signal: {options.signal}", flush=True)
     began = time.perf_counter()
-    command = [sys.executable, __file__, "--signal", options.signal, "--inside", str(tests)]
+    command = [sys.executable, "-m", "tests.peers.django_suites", "--signal", options.signal, "--inside", str(tests)]
     code = subprocess.run(command, check=False).returncode
     print(
         f"== {'passed' if code == 0 else 'FAILED'} in {time.perf_counter() - began:.1f}s",
@@ -55,36 +55,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--signal", choices=sorted(PREPARATIONS), required=True)
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-# ------------------------------------------------------------------------------------------------------- Django's sources
-
-
-def sources(version: str) -> Path:
-    """Return the folder with Django's sources, fetched by pip the first time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "heliograph"
-    folder = cache / f"django-{version}"
-    if folder.is_dir():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        fetch = [
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--no-binary",
-            ":all:",
-            "--dest",
-            scratch,
-            f"Django=={version}",
-        ]
-        subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", *fetch], check=True)
-        [archive] = Path(scratch).glob("*.tar.gz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(scratch, filter="data")
-        [unpacked] = (path for path in Path(scratch).iterdir() if path.is_dir())
-        unpacked.rename(folder)  # whole or not at all, whenever this is interrupted
-    return folder
 
 
 # ---------------------------------------------------------------------------------------------------- inside the process

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, Protocol
 
 from heliograph.fanout.facts import Receiver
+from heliograph.fanout.run import NOBODY, Dialect
 
-__all__ = ["Adapter", "Patches", "Undo"]
+__all__ = ["Adapter", "Patches", "Undo", "is_stock", "live", "outer_dialect", "replace", "say_unknown"]
+
+logger = logging.getLogger("heliograph")
 
 Undo = Callable[[], None]
 
@@ -82,3 +89,30 @@ def replace(owner: Any, name: str, replacement: Any) -> Undo:
             setattr(owner, name, original)
 
     return undo
+
+
+def is_stock(method: Any, module: str) -> bool:
+    """Tell whether *method* is the library's own, from its *module*, and not somebody's wrapper or mock of it."""
+    own = isinstance(method, FunctionType) and method.__module__ == module
+    return own and not hasattr(method, "__wrapped__")
+
+
+def live(connected: Any) -> Any:
+    """Return the receiver that *connected* is or refers to, or None when it has died."""
+    return connected() if isinstance(connected, weakref.ReferenceType) else connected
+
+
+def outer_dialect(system: str, name_of: Callable[[Any], str | None]) -> Dialect:
+    """Return the dialect of a dispatcher of which nothing but the signals' names is looked at."""
+    return Dialect(system, name_of, lambda *_: None, lambda *_: NOBODY, lambda *_: None)
+
+
+@functools.cache  # said once, however often the library is instrumented
+def say_unknown(library: str, version: str) -> None:
+    """Say that the inside of a release is not known."""
+    logger.warning(
+        "heliograph does not know the signal dispatcher of %s %s; dispatches are observed, their receivers are not. "
+        "A newer heliograph may know it.",
+        library,
+        version,
+    )

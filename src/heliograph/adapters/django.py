@@ -25,6 +25,8 @@ from types import FunctionType
 from typing import Any
 
 from heliograph.adapters.adapter import Patches, Undo, replace
+from heliograph.adapters.overrides import Overrides, note_send
+from heliograph.adapters.receiver_calls import Connection, Registry, reference_to
 from heliograph.fanout.facts import CAPTURE, PROPAGATE, Policy, Receiver
 from heliograph.fanout.naming import SignalNames
 from heliograph.fanout.run import (
@@ -80,12 +82,14 @@ class DjangoAdapter:
         dispatcher = importlib.import_module("django.dispatch.dispatcher")
         signal_class = dispatcher.Signal
         known = _is_known_release()
-        dialect = _dialect(dispatcher, self._names) if known else _outer_dialect(self._names)
-        return [
-            replace(signal_class, name, _stand_in(name, vars(signal_class)[name], policy, dialect, known))
-            for name, policy in OPERATIONS.items()
-            if name in vars(signal_class)
-        ]
+        overrides = Overrides(signal_class, Registry(_keys, _connections) if known else None)
+        dialect = _dialect(dispatcher, self._names, overrides) if known else _outer_dialect(self._names)
+        originals = {name: vars(signal_class)[name] for name in OPERATIONS if name in vars(signal_class)}
+        stand_ins = {
+            name: _stand_in(name, original, OPERATIONS[name], dialect, known) for name, original in originals.items()
+        }
+        undos = [replace(signal_class, name, stand_in) for name, stand_in in stand_ins.items()]
+        return [*undos, overrides.install(dialect, [(stand_ins[name], originals[name]) for name in originals])]
 
 
 adapter = DjangoAdapter()
@@ -123,12 +127,16 @@ def _say_unknown(version: tuple[int, int]) -> None:
     )
 
 
-def _dialect(dispatcher: Any, names: SignalNames) -> Dialect:
+def _dialect(dispatcher: Any, names: SignalNames, overrides: Overrides) -> Dialect:
     no_receivers = dispatcher.NO_RECEIVERS
     shared_context = getattr(dispatcher, "_run_parallel", None)
     pairs = isinstance(dispatcher.Signal()._live_receivers(None), tuple)
 
+    operations = overrides.operations
+
     def live(signal: Any, sender: Any) -> Live:
+        if operations:  # most programs have none, and pay for this question alone
+            note_send(signal, sys._getframe(1))
         if not signal.receivers or signal.sender_receivers_cache.get(sender) is no_receivers:
             return NOBODY
         return signal._live_receivers(sender) if pairs else (signal._live_receivers(sender), ())
@@ -187,6 +195,20 @@ def _one_frame_deeper(send: Callable[..., Any]) -> Callable[..., Any]:
         return send(self, sender, **named)
 
     return deeper
+
+
+def _keys(signal: Any) -> list[object]:
+    return [connection[0] for connection in signal.receivers]
+
+
+def _connections(signal: Any) -> Iterator[Connection]:
+    for (_, sender_id), connected, *_ in list(signal.receivers):
+        reference = connected if isinstance(connected, weakref.ReferenceType) else reference_to(connected)
+        yield Connection(reference, functools.partial(_is_for, sender_id))
+
+
+def _is_for(sender_id: Any, sender: object) -> bool:
+    return sender_id in {_make_id(None), _make_id(sender)}
 
 
 def _connected_to(signal: Any) -> Iterator[Receiver]:

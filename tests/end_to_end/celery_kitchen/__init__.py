@@ -1,0 +1,1 @@
+"""A kitchen whose meals are Celery tasks: a worker, and a waiter who orders."""
