@@ -12,6 +12,7 @@ VENV42 := .venv-django42
 VENV61 := .venv-django61
 FLOORS := .venv-floors
 BENCH := .venv-bench
+AUDIT := .venv-audit
 BIN := $(VENV)/bin
 
 PIP_FLAGS := --quiet --disable-pip-version-check
@@ -100,19 +101,50 @@ test-django61: $(VENV61)/.installed ## Run the tests on Django 6.1 (PYTHON314=py
 test-floors: $(FLOORS)/.installed ## Run the tests on the oldest dependencies supported
 	@$(FLOORS)/bin/python -m pytest $(WITHOUT_WAGTAIL) $(ARGS)
 
+.PHONY: backends
+backends: ## Get Jaeger, Zipkin and the Collector for e2e, once, into ~/.cache/heliograph (Go, Maven)
+	@$(PYTHON) -m dashboards.backends $(ARGS)
+
+.PHONY: e2e
+e2e: $(VENV)/.installed ## Run the tests with real backends: Jaeger, Zipkin, Prometheus, the Collector
+	@$(BIN)/python -m pytest -m backends tests/end_to_end/backends tests/dashboards $(ARGS)
+
+.PHONY: up
+up: ## Start Collector, Jaeger, Prometheus and Grafana (needs Docker), for OTLP at its usual address
+	@docker compose --file dashboards/compose.yaml up --detach --wait
+	@echo "Grafana http://127.0.0.1:3000  Jaeger http://127.0.0.1:16686  Prometheus http://127.0.0.1:9090"
+
+.PHONY: down
+down: ## End them; what they have stored stays
+	@docker compose --file dashboards/compose.yaml down
+
+.PHONY: dashboards
+dashboards: $(VENV)/.installed ## Write Grafana's dashboards and the tables of names anew
+	@$(BIN)/python -m dashboards.grafana
+	@$(BIN)/python -m dashboards.jaeger
+	@$(BIN)/python -m docs.names
+
+.PHONY: answers
+answers: $(VENV)/.installed ## Ask each panel's query of a real Prometheus and show the answers in docs/grafana.md
+	@HELIOGRAPH_ANSWERS=docs/grafana.md $(BIN)/python -m pytest -q -m backends tests/end_to_end/backends/test_grafana.py
+
 .PHONY: django-suites
 django-suites: $(VENV)/.installed ## Run Django's own dispatch and signals tests on heliograph
-	@$(BIN)/python tests/peers/django_suites.py --signal django
-	@$(BIN)/python tests/peers/django_suites.py --signal heliograph
-	@$(BIN)/python tests/peers/django_suites.py --signal django-instrumented
+	@$(BIN)/python -m tests.peers.django_suites --signal django
+	@$(BIN)/python -m tests.peers.django_suites --signal heliograph
+	@$(BIN)/python -m tests.peers.django_suites --signal django-instrumented
 
 # The same where Django's internals differ. heliograph.Signal behaves as Django 5.2's does, so Django 6.1's own tests of
 # its Signal are not asked of it; that Django 6.1's Signal behaves as before when observed is.
 .PHONY: django-suites-all
 django-suites-all: django-suites $(VENV42)/.installed $(VENV61)/.installed ## The same on Django 4.2 and 6.1 as well
-	@$(VENV42)/bin/python tests/peers/django_suites.py --signal heliograph
-	@$(VENV42)/bin/python tests/peers/django_suites.py --signal django-instrumented
-	@$(VENV61)/bin/python tests/peers/django_suites.py --signal django-instrumented
+	@$(VENV42)/bin/python -m tests.peers.django_suites --signal heliograph
+	@$(VENV42)/bin/python -m tests.peers.django_suites --signal django-instrumented
+	@$(VENV61)/bin/python -m tests.peers.django_suites --signal django-instrumented
+
+.PHONY: peers
+peers: $(VENV)/.installed ## Run the other libraries' own tests without heliograph and with it (ARGS=blinker: one)
+	@$(BIN)/python -m tests.peers $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff: rules and format
@@ -157,6 +189,19 @@ coverage: $(VENV)/.installed ## Run the tests and show what they did not reach
 .PHONY: check
 check: test test-django42 test-django61 test-floors django-suites-all lint types contracts docs coverage ## All of it
 
+$(AUDIT)/bin/pip-audit: | $(BIN)/python
+	@echo "Installing into $(AUDIT) ..."
+	@$(PYTHON) -m venv --without-pip $(AUDIT)
+	@$(BIN)/python -m pip --python $(AUDIT)/bin/python install $(PIP_FLAGS) pip-audit
+
+# Not the floors, which are old on purpose. In an environment of its own: it is no tool that changes are checked with.
+.PHONY: audit
+audit: $(AUDIT)/bin/pip-audit ## Ask the advisory database about what is pinned (before a release; needs the network)
+	@for pins in main django42 django61; do \
+		echo "constraints/$$pins.txt"; \
+		$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints/$$pins.txt; \
+	done
+
 .PHONY: constraints
 constraints: $(VENV)/.installed ## Find newer versions of everything and pin them
 	@$(BIN)/python -m pip install $(PIP_FLAGS) uv
@@ -164,6 +209,6 @@ constraints: $(VENV)/.installed ## Find newer versions of everything and pin the
 
 .PHONY: clean
 clean: ## Remove environments, caches and built files
-	@rm -rf $(VENV) $(VENV42) $(VENV61) $(FLOORS) $(BENCH) docs/_build dist .coverage .coverage.* htmlcov
+	@rm -rf $(VENV) $(VENV42) $(VENV61) $(FLOORS) $(BENCH) $(AUDIT) docs/_build dist .coverage .coverage.* htmlcov
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests examples benchmarks dashboards -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -11,6 +11,7 @@ from heliograph.config import EXTRA_ATTRIBUTES
 from heliograph.telemetry import semconv
 
 SOURCE = Path(semconv.__file__).parent.parent
+NAMES_PAGE = Path(__file__).parents[1] / "docs" / "names.md"
 NAMES = {name: value for name, value in vars(semconv).items() if name.isupper() and isinstance(value, str)}
 DOTTED = {name: value for name, value in NAMES.items() if "." in value}
 
@@ -44,6 +45,22 @@ def test_a_name_is_spelled_in_one_place(name):
 
     assert set(spelled) <= allowed
     assert "telemetry/semconv.py" in spelled
+
+
+def test_every_name_is_in_the_docs():
+    """Attributes, metrics, events and the reasons for leaving out: a reader of docs/names.md finds each."""
+    shown = set(re.findall(r"`([^`\n]+)`", NAMES_PAGE.read_text(encoding="utf-8")))
+
+    assert set(NAMES.values()) <= shown
+
+
+def test_the_docs_say_where_buckets_end():
+    """In milliseconds below a second, in seconds from there on."""
+    page = NAMES_PAGE.read_text(encoding="utf-8").replace("\n", " ")
+    [milliseconds, seconds] = re.findall(r"end at ([\d., and]+) milliseconds and at ([\d., and]+) seconds", page)[0]
+    ends = [float(end) / 1000 for end in re.findall(r"[\d.]+", milliseconds)]
+
+    assert (*ends, *(float(end) for end in re.findall(r"[\d.]+", seconds))) == semconv.DURATION_BUCKETS
 
 
 def test_extra_attributes_are_known_names():

@@ -1,0 +1,1 @@
+"""What to look at: configurations and dashboards for the backends that heliograph's telemetry goes to."""
