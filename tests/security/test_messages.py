@@ -7,9 +7,11 @@ from typing import Any
 
 import django.dispatch
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
 
 import heliograph
 from heliograph.cli.options import Options
+from heliograph.fanout.observer import observe
 from tests.security.conftest import CANARY, OutOfStock, python
 from tests.support.otlp import OtlpSink
 
@@ -216,3 +218,41 @@ def test_a_program_that_starts_itself_again_keeps_them_too():
     options = Options.of(level="slow", slow=None, exception_messages=False, otlp=None, save=None)
 
     assert options.arguments() == ["--level", "slow", "--no-exception-messages"]
+
+
+class Careless(SpanProcessor):
+    """Fails at the end of each span, after it has failed at something else."""
+
+    def on_end(self, span: Any) -> None:
+        try:
+            raise KeyError("its own")
+        except KeyError as error:
+            raise RuntimeError("careless") from error
+
+
+class CarelessObserver:
+    """Fails when it is told of a dispatch."""
+
+    def interested(self, site: Any) -> bool:
+        return True
+
+    def finished(self, dispatch: Any) -> None:
+        raise RuntimeError("careless")
+
+
+@pytest.mark.parametrize("careless", [Careless, CarelessObserver])
+def test_the_fault_of_an_observer_does_not_quote_the_receivers(spans, caplog, careless):
+    """While an error is on its way to the sender, what telemetry fails with is logged without that error."""
+    undo = observe(careless()) if careless is CarelessObserver else spans.provider.add_span_processor(careless())
+    with heliograph.instrument("heliograph", tracer_provider=spans.provider, exception_messages=False):
+        signal = heliograph.Signal()
+        signal.connect(with_a_message)
+        with pytest.raises(OutOfStock) as caught:
+            signal.send(sender=None)
+    if undo is not None:
+        undo()
+
+    assert caught.value.args == (CANARY,)
+    assert "RuntimeError: careless" in caplog.text
+    assert ("KeyError: 'its own'" in caplog.text) is (careless is Careless)
+    assert CANARY not in caplog.text

@@ -116,3 +116,17 @@ def test_there_is_no_page_for_a_script_to_run_in(reported):
 
     assert "shop.<script>alert(1)</script>" in printed
     assert "shop.[bold]x[/bold]" in printed
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_no_name_keeps_other_spans_from_arriving(spans, text):
+    """One that no exporter can encode would cost the batch it is in: names are of visible characters everywhere."""
+    with heliograph.instrument("heliograph", tracer_provider=spans.provider):
+        receiver, sender = fail_as(text)
+        signal = heliograph.Signal(name=text)
+        signal.connect(receiver)
+        signal.send_robust(sender=sender)
+    arrived = encode_spans(spans.finished).resource_spans[0].scope_spans[0].spans
+
+    found = {one.value.string_value for span in arrived for one in span.attributes}
+    assert {ascii_of(text), f"shop.{ascii_of(text)}", f"{ascii_of(text)}.Sender", f"{ascii_of(text)}.Error"} <= found

@@ -180,7 +180,7 @@ def test_open_parents_are_bounded(instrument, spans, order_paid):
             order_paid.send(sender=None)
             order_paid.send(sender=None)
 
-    assert len(roll_ups._open) <= roll_up._OPEN_PARENTS
+    assert len(roll_ups.parents) <= roll_up._OPEN_PARENTS
 
 
 def test_many_sends_allocate_nothing_that_stays(instrument, order_paid):

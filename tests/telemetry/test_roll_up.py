@@ -6,9 +6,13 @@ import asyncio
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import heliograph
+from heliograph import instrumentor
 from tests.support.telemetry import Spans, Tree
 
 
@@ -176,6 +180,24 @@ def test_too_many_signals_under_one_parent_are_counted_as_budget(instrument, spa
     traced = spans.counts().total() - 1
     assert traced == 256
     assert metrics.total("heliograph.dispatch.untraced", reason="budget") == 300 - traced
+
+
+def test_a_parent_that_outlives_a_look_at_the_backlog_has_one_budget(order_paid):
+    """What waited when its parent ended is counted with what was said before, however spans are exported."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    with heliograph.instrument("heliograph", budget=100, tracer_provider=provider):
+        telemetry = instrumentor._installed["heliograph"].telemetry
+        with provider.get_tracer("tests").start_as_current_span("request"):
+            send_many(order_paid, 100)
+            telemetry._backlog.say_all()
+            send_many(order_paid, 100)
+        provider.force_flush()
+    provider.shutdown()
+
+    sends = [dict(span.attributes or {}) for span in exporter.get_finished_spans() if span.name == "send order_paid"]
+    assert len(sends) == 101
+    assert [one[f"{ROLLED_UP}.count"] for one in sends if f"{ROLLED_UP}.count" in one] == [100]
 
 
 def test_undoing_makes_the_roll_ups_that_are_open(instrument, spans, order_paid):

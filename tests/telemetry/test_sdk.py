@@ -210,7 +210,7 @@ def test_what_is_put_first_is_told_first_and_can_be_taken_out():
     """On the SDK's provider, also before processors that are added later."""
     heard: list[str] = []
     made = provider(Order("second", heard))
-    take_out = put_first(made, FirstProcessor(lambda: heard.append("first"), lambda _: None))
+    take_out = put_first(made, FirstProcessor(lambda: heard.append("first")))
     made.add_span_processor(Order("third", heard))
     made.force_flush()
     assert heard == ["first", "second", "third"]
@@ -232,7 +232,7 @@ def test_on_a_provider_whose_inside_is_another_it_is_told_all_the_same():
         def add_span_processor(self, processor: Any) -> None:
             self.processors.append(processor)
 
-    made, processor = Other(), FirstProcessor(lambda: None, lambda _: None)
+    made, processor = Other(), FirstProcessor(lambda: None)
     take_out = put_first(made, processor)
     take_out()
 
@@ -241,7 +241,7 @@ def test_on_a_provider_whose_inside_is_another_it_is_told_all_the_same():
 
 def test_a_provider_that_has_no_processors_is_told_nothing():
     """And nothing fails."""
-    put_first(NoOpTracerProvider(), FirstProcessor(lambda: None, lambda _: None))()
+    put_first(NoOpTracerProvider(), FirstProcessor(lambda: None))()
 
 
 def test_undoing_leaves_the_providers_processors_as_they_were(instrument, spans):

@@ -114,7 +114,11 @@ class Registry:
         snapshot = self._snapshots.get(wanted) or self._snapshot(wanted)
         if snapshot is _NOBODY:
             return NOBODY
-        plain = [receiver for reference in snapshot[0] if (receiver := reference()) is not None]
+        plain: list[Receiver] = []
+        for reference in snapshot[0]:  # a comprehension has a frame of its own, which a signal with few receivers feels
+            receiver = reference()
+            if receiver is not None:
+                plain.append(receiver)
         if not snapshot[1]:
             return plain, []
         return plain, [receiver for reference in snapshot[1] if (receiver := reference()) is not None]

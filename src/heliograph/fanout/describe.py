@@ -10,15 +10,32 @@ import functools
 import types
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+<<<<<<< src/heliograph/fanout/describe.py
+__all__ = [
+    "error_type",
+    "held_by",
+    "know_senders",
+    "look_through",
+    "receiver_location",
+    "receiver_name",
+    "sender_name",
+    "unwrapped",
+]
+=======
+from heliograph.fanout.plain import plain
+
 __all__ = ["error_type", "held_by", "look_through", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
+>>>>>>> /tmp/w/speed2/src/heliograph/fanout/describe.py
 
 T = TypeVar("T")
 
 _MAX_UNWRAPS = 32
 _CLASS_DICT = type.__dict__["__dict__"]
 _BUILTIN_CALLABLES = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
+_senders: dict[str, Callable[[str], Any]] = {}  # by library: finds the sender that a text stands for
 _holders: dict[tuple[str, str], str] = {}  # module and qualified name of a wrapper: the variable that has what it wraps
 
 
@@ -48,6 +65,8 @@ def sender_name(sender: Any, /) -> str | None:
 
 
 def _sender_name(sender: Any) -> str:
+    if type(sender) is str:
+        return _sender_named(sender)
     if _is_a(sender, types.ModuleType):
         return _text(vars(sender).get("__name__")) or "module"
     if _is_a(sender, types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial):
@@ -57,6 +76,23 @@ def _sender_name(sender: Any) -> str:
         _labels.keep(sender, label)
         return label
     return sender_name(type(sender)) or "_OTHER"
+
+
+def know_senders(library: str, find: Callable[[str], Any]) -> None:
+    """From now on, describe a sender that is a text by what *find* returns for it, unless that is None.
+
+    Of other texts nothing is said: they may hold anything.
+    """
+    _senders[library] = find
+
+
+def _sender_named(text: str) -> str:
+    for find in _senders.values():
+        with suppress(Exception):  # it looks into a library, and a name is never worth an error
+            found = find(text)
+            if found is not None and type(found) is not str:
+                return sender_name(found) or "str"
+    return "str"
 
 
 def error_type(error: BaseException, /) -> str:
@@ -185,7 +221,7 @@ def _dotted(module: object, qualname: object) -> str:
 
 
 def _text(value: object) -> str | None:
-    return value if type(value) is str else None
+    return plain(value) if type(value) is str else None
 
 
 class Described:

@@ -14,6 +14,8 @@ from time import perf_counter_ns, time_ns
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from heliograph.fanout.plain import plain
+
 __all__ = [
     "CAPTURE",
     "PROPAGATE",
@@ -119,9 +121,10 @@ class Site:
         asked: How often it has been looked for in vain.
         audience: Who observes it; None when nobody does.
         gates: If any of them may be asleep: all of them, each with what to ask before a send, or None.
+        gate: What to ask if there is but one observer, and it may be asleep; else None.
     """
 
-    __slots__ = ("_library", "_signal", "asked", "audience", "gates", "name", "named", "system")
+    __slots__ = ("_library", "_signal", "asked", "audience", "gate", "gates", "name", "named", "system")
 
     def __init__(self, library: Library, signal: Callable[[], Any]) -> None:
         self._library = library
@@ -132,6 +135,7 @@ class Site:
         self.asked: int = 0
         self.audience: Audience | None = None
         self.gates: tuple[tuple[Any, Callable[[], bool] | None], ...] = ()
+        self.gate: Callable[[], bool] | None = None
         self.find_name()
 
     def find_name(self) -> bool:
@@ -141,7 +145,7 @@ class Site:
         except Exception:  # modules hold all kinds of things, and a name is never worth an error
             return False
         if name is not None:
-            self.name, self.named = name, True
+            self.name, self.named = plain(name), True
         return self.named
 
     def dispatch_uid(self, receiver: Receiver) -> str | None:

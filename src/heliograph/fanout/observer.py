@@ -8,6 +8,7 @@ signal and cached in its :class:`~heliograph.fanout.facts.Site`.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -88,11 +89,35 @@ def _say_once(method: Callable[..., Any], error: Exception) -> None:
     if (name, type(error)) in _said:
         return
     _said.add((name, type(error)))
+    _forget_the_receivers(error)
     logger.error(
         "Observing a signal failed in %s; the send went on. Further errors of this kind are not logged.",
         name,
         exc_info=error,
     )
+
+
+def _forget_the_receivers(fault: BaseException) -> None:
+    """Take out of what *fault* came of the error that is on its way to the sender: it is not the observer's to tell.
+
+    An error on its way was raised below a function that still runs; those of the observer are over.
+    """
+    running = set()
+    frame = sys._getframe(2).f_back  # whoever asked the observer, and all that is around
+    while frame is not None:
+        running.add(frame)
+        frame = frame.f_back
+    pending: list[BaseException | None] = [fault]
+    seen = set()
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        outer = one.__context__
+        if outer is not None and outer.__traceback__ is not None and outer.__traceback__.tb_frame in running:
+            one.__context__ = None
+        pending += (one.__context__, one.__cause__)
 
 
 class _Interest:
@@ -152,6 +177,7 @@ class _Interest:
         site.audience = _audience(observers)
         gates = [one.awake if isinstance(one, GatedObserver) else None for one in observers]
         site.gates = tuple(zip(observers, gates, strict=True)) if any(gates) else ()
+        site.gate = gates[0] if len(gates) == 1 else None
 
 
 def _audience(observers: tuple[Observer, ...]) -> Audience | None:
@@ -192,13 +218,15 @@ def _stands_inside(observer: Any) -> bool:
     return callable(getattr(observer, "enter", None))
 
 
-def _awake(site: Site, gates: Gates) -> Audience | None:
+def _ask(site: Site) -> Audience | None:
+    """Return who is awake of those who observe."""
+    gates = site.gates
     try:
-        if len(gates) == 1:  # it may be asleep, or it would not be here
-            return site.audience if gates[0][1]() else None  # type: ignore[misc]
         awake = [observer for observer, gate in gates if gate is None or gate()]
     except Exception:  # an observer's fault is not the sender's
         awake = [observer for observer, gate in gates if gate is None or attempt(gate)]
+    if site.gates is not gates:  # one that woke has changed who observes
+        return _ask(site)
     return site.audience if len(awake) == len(gates) else _audience(tuple(awake))
 
 
@@ -215,10 +243,19 @@ def watching(signal: object, library: Library, /) -> tuple[Site, Audience] | Non
     site = _interest.sites.get(id(signal)) or _interest.learn(signal, library)
     if not site.named:
         _interest.name(site)
-    gates = site.gates
-    audience = _awake(site, gates) if gates else site.audience
-    if gates is not site.gates:  # one that woke has changed who observes
-        audience = _awake(site, site.gates) if site.gates else site.audience
+    gates, gate = site.gates, site.gate
+    if not gates:
+        audience = site.audience
+    elif gate is None:
+        audience = _ask(site)
+    else:  # the most frequent case, spelled out: a call more would be felt
+        try:
+            audience = site.audience if gate() else None
+        except Exception as error:  # an observer's fault is not the sender's
+            _say_once(gate, error)
+            return None
+        if site.gates is not gates:  # it has woken, and changed who observes
+            audience = _ask(site)
     return None if audience is None else (site, audience)
 
 

@@ -27,7 +27,7 @@ class Backlog:
     def __init__(self, say: Callable[[Finished], None], then: Callable[[], None]) -> None:
         self._say = say
         self._then = then
-        self._waiting: deque[Finished] = deque()
+        self._waiting: deque[Finished | Callable[[], None]] = deque()
         self._calls = 0
         self._saying = threading.RLock()  # whoever says something may send a signal, and so come back here
         self._something = threading.Event()
@@ -46,6 +46,14 @@ class Backlog:
         elif not self._is_awake:
             self._wake()
 
+    def then_do(self, what: Callable[[], None]) -> None:
+        """Do *what*, which must not raise, once all that waits now has been said."""
+        self._waiting.append(what)
+        if self._is_closed:
+            self.say_all()
+        elif not self._is_awake:
+            self._wake()
+
     def say_all(self) -> None:
         """Say what there is to say of all that waits, on this thread."""
         with self._saying:
@@ -53,7 +61,11 @@ class Backlog:
             self._something.clear()
             self._calls = 0
             while self._waiting:
-                self._say(self._waiting.popleft())
+                waiting = self._waiting.popleft()
+                if callable(waiting):
+                    waiting()
+                else:
+                    self._say(waiting)
             self._then()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -257,7 +257,7 @@ class DispatchTrace(PendingSpan):
             return found
         with self.asking:
             if self._is_spoken_of(position):
-                return self.ids.get(position) or self._name(position)
+                return self.name((position,))[position]
         return trace.get_current_span(outer).get_span_context()
 
     def span_at(self, position: int, outer: Context) -> Span:
@@ -328,15 +328,15 @@ class DispatchTrace(PendingSpan):
         self._dispatch = self.current = self.place = None
         self.waiting = _NOTHING
 
-    def exported_at(self, position: int) -> SpanContext:
-        """Return the span context of the receiver at *position*, which is to have a span."""
-        return self.ids.get(position) or self._name(position)
-
-    def _name(self, position: int) -> SpanContext:
-        own = self.start()
-        span_id = self.maker.tracer.ids.generate_span_id()
-        made = self.ids[position] = SpanContext(own.trace_id, span_id, False, own.trace_flags, own.trace_state)
-        return made
+    def name(self, positions: Iterable[int]) -> Mapping[int, SpanContext]:
+        """Return the span contexts by position, those of the receivers at *positions* among them, made now if need be."""
+        with self.asking:
+            own, ids, make_id = self.start(), self.ids, self.maker.tracer.ids.generate_span_id
+            trace_id, flags, state = own.trace_id, own.trace_flags, own.trace_state
+            for position in positions:
+                if position not in ids:
+                    ids[position] = SpanContext(trace_id, make_id(), False, flags, state)
+            return ids
 
     def _is_spoken_of(self, position: int) -> bool:
         if self.exported is not None:

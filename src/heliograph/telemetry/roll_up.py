@@ -65,12 +65,15 @@ class RollUps:
     Args:
         budget: How many dispatches of a signal have spans of their own under one parent.
         emit: Makes the span of a roll-up.
+
+    Attributes:
+        parents: The spans under which dispatches are counted, by their ids; emptied, never replaced.
     """
 
     def __init__(self, budget: int, emit: Callable[[RolledUp], None]) -> None:
         self._budget = budget
         self._emit = emit
-        self._open: OrderedDict[Key, dict[str, RolledUp]] = OrderedDict()
+        self.parents: OrderedDict[Key, dict[str, RolledUp]] = OrderedDict()
         self._counting = threading.Lock()  # never held while a span is made: that is other people's code
 
     def take(self, dispatch: Finished, outer: Context, *, special: bool) -> str | None:
@@ -84,7 +87,7 @@ class RollUps:
 
     def is_open(self, span: SpanContext) -> bool:
         """Return whether anything was counted under *span*."""
-        return bool(self._open) and (span.trace_id, span.span_id) in self._open
+        return (span.trace_id, span.span_id) in self.parents
 
     def ended(self, span: SpanContext) -> None:
         """Make the spans of what was rolled up under *span*, which has ended."""
@@ -92,19 +95,19 @@ class RollUps:
 
     def close_all(self) -> None:
         """Make the spans of all that is rolled up."""
-        for key in list(self._open):
+        for key in list(self.parents):
             self._close(key)
 
     def close_orphans(self) -> None:
         """Make the spans of what was rolled up under spans that ended before anything was counted under them."""
-        for key, counts in list(self._open.items()):
+        for key, counts in list(self.parents.items()):
             parents = [trace.get_current_span(one.parent) for one in counts.values()]
             # One that never records, such as a remote one, does not tell when it ends.
             if not any(parent.is_recording() or isinstance(parent, NonRecordingSpan) for parent in parents):
                 self._close(key)
 
     def _count(self, dispatch: Finished, parent: SpanContext, outer: Context, *, special: bool) -> str | None:
-        counts = self._open.setdefault((parent.trace_id, parent.span_id), {})
+        counts = self.parents.setdefault((parent.trace_id, parent.span_id), {})
         mine = counts.get(dispatch.signal.name)
         if mine is None:
             if len(counts) >= _SIGNALS_PER_PARENT:
@@ -122,11 +125,11 @@ class RollUps:
 
     def _close(self, key: Key) -> None:
         with self._counting:
-            counts = self._open.pop(key, {})
+            counts = self.parents.pop(key, {})
         for rolled_up in counts.values():
             if rolled_up.count:
                 attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
 
     def _make_room(self, parent: SpanContext) -> None:
-        if len(self._open) >= _OPEN_PARENTS and not self.is_open(parent):
-            self._close(next(iter(list(self._open))))
+        if len(self.parents) >= _OPEN_PARENTS and not self.is_open(parent):
+            self._close(next(iter(list(self.parents))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -193,7 +193,8 @@ def global_providers() -> tuple[Any, Any]:
 
 def is_any_provider_set() -> bool:
     """Return whether there is a global provider. Asked at each send of a signal that waits for one."""
-    return global_providers() != (None, None)
+    tracers, meters = global_providers()
+    return tracers is not None or meters is not None
 
 
 def _are_default(limits: SpanLimits) -> bool:
@@ -216,16 +217,24 @@ def _is_known(sampler: Sampler) -> bool:
 
 
 class FirstProcessor(SpanProcessor):
-    """Told before all other processors of a provider, so that what it hands over on a flush is flushed too."""
+    """Told before all other processors of a provider, so that what it hands over on a flush is flushed too.
 
-    def __init__(self, flush: Callable[[], None], ended: Callable[[trace.SpanContext], None]) -> None:
+    Args:
+        flush: Hands over all that waits.
+        parents: Empty while it does not matter which spans end.
+        ended: Hears of each span that ends meanwhile.
+    """
+
+    def __init__(
+        self, flush: Callable[[], None], parents: Sized = (), ended: Callable[[trace.SpanContext], None] | None = None
+    ) -> None:
         self._flush = flush
+        self._parents = parents
         self._ended = ended
 
     def on_end(self, span: ReadableSpan) -> None:
-        context = span.get_span_context()
-        if context is not None:
-            self._ended(context)
+        if self._parents and self._ended is not None and span.context is not None:
+            self._ended(span.context)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         self._flush()

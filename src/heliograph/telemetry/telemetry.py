@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -220,7 +221,7 @@ class Telemetry:
     def _listen_to(self, provider: Any) -> None:
         """Hear of flushes before anybody else, and of the ends of spans under which something was rolled up."""
         if id(provider) not in self._first:
-            processor = FirstProcessor(self.flush, self._span_ended)
+            processor = FirstProcessor(self.flush, self._roll_ups.parents, self._span_ended)
             self._first[id(provider)] = put_first(provider, processor)
 
     def signal_of(self, site: Site) -> SignalPlan:
@@ -248,8 +249,12 @@ class Telemetry:
         attempt(rolled_up.first.inside.maker.export_rolled_up, rolled_up)
 
     def _span_ended(self, span: SpanContext) -> None:
-        if self._roll_ups.is_open(span):
+        if not self._roll_ups.is_open(span):
+            return
+        if self._immediate:
             self._roll_ups.ended(span)
+        else:  # dispatches under it may still wait to be counted
+            self._backlog.then_do(partial(self._roll_ups.ended, span))
 
     def _is_unsampled(self, current: Context) -> bool:
         spans = self._spans
