@@ -13,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-<<<<<<< src/heliograph/fanout/describe.py
+from heliograph.fanout.plain import plain
+
 __all__ = [
     "error_type",
     "held_by",
@@ -24,11 +25,6 @@ __all__ = [
     "sender_name",
     "unwrapped",
 ]
-=======
-from heliograph.fanout.plain import plain
-
-__all__ = ["error_type", "held_by", "look_through", "receiver_location", "receiver_name", "sender_name", "unwrapped"]
->>>>>>> /tmp/w/speed2/src/heliograph/fanout/describe.py
 
 T = TypeVar("T")
 
