@@ -8,15 +8,22 @@ import inspect
 import logging
 import subprocess
 import sys
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pydispatch
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
 from pydispatch import dispatcher, robust, robustapply
 from pydispatch.dispatcher import send as send_by_name
 from pydispatch.robust import sendRobust as send_robust_by_name
 
+import heliograph
 from heliograph import instrumentor
 from heliograph.adapters import pydispatcher
 from heliograph.adapters.pydispatcher import PyDispatcherAdapter
@@ -482,6 +489,14 @@ def test_an_unknown_release_is_observed_from_outside(unknown_release, keeper, ca
     assert {name: vars(module)[name] for module, name in ENTRIES} == originals
 
 
+def test_an_unknown_release_that_nobody_observes_is_as_it_was(unknown_release):
+    """Its functions are called, and that is all."""
+    dispatcher.connect(last, pizza_done)
+    undo = PyDispatcherAdapter().install()
+    assert dispatcher.send(pizza_done) == robust.sendRobust(pizza_done) == [(last, "last")]
+    undo()
+
+
 def test_who_has_replaced_what_calls_receivers_is_still_called(adapter, observer, monkeypatch):
     """Theirs is called, not done again; the dispatch is observed, its receivers cannot be."""
     calls = []
@@ -560,6 +575,28 @@ def test_nothing_is_imported_before_it_is_needed():
     assert done.stdout == "False\n"
 
 
+def test_threads_send_at_once(installed, observer):
+    """No receiver call is lost, doubled, or told of with another thread's dispatch."""
+    threads, rounds = 8, 200
+    start = threading.Barrier(threads)
+
+    def echo(number):
+        return number
+
+    dispatcher.connect(echo, pizza_done)
+
+    def work(number):
+        start.wait(timeout=30)
+        return {response for _ in range(rounds) for _, response in dispatcher.send(pizza_done, number=number)}
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(work, range(threads)))
+
+    assert results == [{number} for number in range(threads)]
+    assert len(observer.notes) == threads * rounds
+    assert {note.calls for note in observer.notes} == {(("echo", "sync", "returned", None),)}
+
+
 def test_without_observers_nothing_is_recorded(installed):
     """Results are PyDispatcher's, errors too."""
     for receiver in (heard, failing):
@@ -569,3 +606,38 @@ def test_without_observers_nothing_is_recorded(installed):
     with contextlib.suppress(ValueError):
         dispatcher.send(pizza_done)
     assert dispatcher.sendExact(pizza_done) == []
+
+
+class KnownToNobody(Sampler):
+    """Has spans made through OpenTelemetry's API."""
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        return ALWAYS_ON.should_sample(*args, **kwargs)
+
+    def get_description(self) -> str:
+        return "known to nobody"
+
+
+def test_all_receivers_are_counted_though_the_span_began_before_they_were_known():
+    """One that asks for its span has the dispatch's begin: what its attributes say is what holds at its end."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(sampler=KnownToNobody())
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+    def first(**_):
+        with provider.get_tracer("tests").start_as_current_span("child"):
+            pass
+
+    def second(**_):
+        return None
+
+    with heliograph.instrument("pydispatcher", tracer_provider=provider):
+        for receiver in (first, second):
+            dispatcher.connect(receiver, pizza_done)
+        dispatcher.send(pizza_done)
+
+    counts = [
+        (span.attributes or {})["heliograph.dispatch.receiver.count"]
+        for span in exporter.get_finished_spans()
+        if span.name.startswith("send ")
+    ]
+    assert counts == [2]

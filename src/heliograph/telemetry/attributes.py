@@ -53,6 +53,8 @@ def dispatch_attributes(dispatch: Finished) -> Attributes:
 def outcome_attributes(dispatch: Finished) -> Attributes:
     """Return the attributes that say what came of a dispatch."""
     attributes: Attributes = {}
+    if dispatch.receivers is not None:  # of some libraries they become known one by one, after a span may have begun
+        attributes[semconv.RECEIVER_COUNT] = len(dispatch.receivers)
     if dispatch.failures:
         attributes[semconv.RECEIVER_FAILED_COUNT] = len(dispatch.failures)
     if skipped := dispatch.skipped:
