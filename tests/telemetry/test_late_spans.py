@@ -412,3 +412,45 @@ def test_a_dispatch_leaves_no_context_behind(instrument, spans, order_paid):
     gc.collect()
 
     assert [reference() for reference in alive] == [None, None]
+
+
+def test_a_receiver_at_the_place_of_a_dead_one_has_its_own_name(instrument, spans, order_paid):
+    """What is known of the receivers of the last dispatch is not believed of others that came to have their ids."""
+    instrument("heliograph")
+    seen: list[str] = []
+    for number in range(200):
+        receiver = named(f"receiver_{number % 7}", does=lambda: None)
+        order_paid.connect(receiver)
+        order_paid.send(sender=None)
+        order_paid.disconnect(receiver)
+        seen.append(f"handle receiver_{number % 7}")
+        del receiver
+
+    spans.provider.force_flush()
+    assert [short(span.name) for span in spans.finished if span.name.startswith("handle")] == seen
+
+
+def test_bound_methods_and_what_cannot_be_referred_to_weakly_are_told_apart(instrument, spans, order_paid):
+    """A bound method is another object at each send, and an id says nothing of what dies unnoticed."""
+
+    class Kitchen:
+        def cook(self, **_: object) -> None: ...
+
+        def clean(self, **_: object) -> None: ...
+
+    class Slotted:
+        __slots__ = ()
+
+        def __call__(self, **_: object) -> None: ...
+
+    instrument("heliograph")
+    kitchen = Kitchen()
+    for _ in range(50):
+        for receiver, weak in ((kitchen.cook, True), (kitchen.clean, True), (Slotted(), False)):
+            order_paid.connect(receiver, weak=weak)
+            order_paid.send(sender=None)
+            order_paid.disconnect(receiver)
+
+    spans.provider.force_flush()
+    names = [span.name.rpartition(".<locals>.")[2] for span in spans.finished if span.name.startswith("handle")]
+    assert names == ["Kitchen.cook", "Kitchen.clean", "Slotted.__call__"] * 50

@@ -142,17 +142,20 @@ class PerObject(Generic[T]):
 
     Attributes:
         values: By the ``id`` of the object; to be read without a call where every nanosecond counts.
+        deaths: How many objects have died, in a list of one: while it is the same, ``values`` says the same of an id.
     """
 
     def __init__(self) -> None:
         self.values: dict[int, T] = {}
+        self.deaths = [0]
         self._references: dict[int, weakref.ref[Any]] = {}
 
     def keep(self, thing: Any, value: T) -> None:
         """Keep *value* until *thing* dies; at once forget that of a thing whose death cannot be noticed."""
-        key, values, references = id(thing), self.values, self._references
+        key, values, references, deaths = id(thing), self.values, self._references, self.deaths
 
         def forget(_: object) -> None:  # runs as the thing dies, before its id can be used again
+            deaths[0] += 1
             values.pop(key, None)
             references.pop(key, None)
 

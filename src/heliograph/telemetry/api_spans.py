@@ -175,7 +175,7 @@ class ApiTrace:
         if parent.get_span_context().is_valid and not outer.get_span_context().is_valid:
             self.outer = self.own.outer = left
 
-    def claim_parent(self) -> None:
+    def claim_parent(self, finished: Finished) -> None:
         """Do nothing: the parent's span starts as this dispatch's does."""
 
     def drop(self) -> bool:

@@ -27,6 +27,7 @@ from heliograph.telemetry.plans import ReceiverPlan
 from heliograph.telemetry.sdk import SPAN_KEY, SdkTracer
 
 if TYPE_CHECKING:
+    from heliograph.telemetry.finished import Finished
     from heliograph.telemetry.late_spans import LateSpans
 
 __all__ = ["DispatchTrace", "PendingSpan", "ReceiverSpan", "started"]
@@ -222,10 +223,12 @@ class DispatchTrace(PendingSpan):
         """Return whether the span of the receiver at *position* is exported even if nobody asks for it."""
         return self._level_at(position) is Level.ALL
 
-    def claim_parent(self) -> None:
-        """Ask for the span that these will be under, if it is one of ours that might else be left out."""
+    def claim_parent(self, finished: Finished) -> None:
+        """Ask for the span that those of *finished* will be under, if it is one of ours that might else be left out."""
         parent = self._parent
-        if isinstance(parent, PendingSpan) and not parent.is_sure:
+        if parent is None or not isinstance(parent, PendingSpan):
+            return
+        if finished.level is Level.ALL and not parent.is_sure:
             parent.get_span_context()
 
     def adopt(self, left: Context) -> None:

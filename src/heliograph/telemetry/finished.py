@@ -6,7 +6,7 @@ would without us.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from opentelemetry.trace import SpanContext
@@ -93,7 +93,7 @@ class Finished:
         self.endeds: list[int | None] = dispatch.endeds
         self.first_async: int = dispatch.first_async
         self.sender: str | None = describe.sender_name(dispatch.sender)
-        self.receivers: list[ReceiverPlan] | None = None
+        self.receivers: Sequence[ReceiverPlan] | None = None
         self.failures: dict[int, Failure] = _NOTHING
         self.error: Failure | None = None
         self.uids: dict[int, str] = _NOTHING

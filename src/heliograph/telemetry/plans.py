@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -74,6 +74,7 @@ class SignalPlan:
     __slots__ = (
         "_by_name",
         "_concurrent",
+        "_last",
         "_plain",
         "attributes",
         "is_quiet",
@@ -95,21 +96,23 @@ class SignalPlan:
         self._plain: PerObject[ReceiverPlan] = PerObject()
         self._concurrent: PerObject[ReceiverPlan] = PerObject()
         self._by_name: dict[tuple[str, str], ReceiverPlan] = {}
+        self._last: tuple[object, Sequence[ReceiverPlan]] = (None, ())  # what tells the receivers, and their plans
 
-    def plans(self, dispatch: Dispatch) -> list[ReceiverPlan]:
+    def plans(self, dispatch: Dispatch) -> Sequence[ReceiverPlan]:
         """Return the plans of all receivers of a dispatch, by position."""
         receivers, first = dispatch.receivers or (), dispatch.first_async
-        known = self._plain.values.get
-        if first == len(receivers):
-            plans = list(map(known, map(id, receivers)))
-        else:
-            plans = [
-                *map(known, map(id, receivers[:first])),
-                *map(self._concurrent.values.get, map(id, receivers[first:])),
-            ]
-        if None in plans:  # new ones, and bound methods, which are other objects each time
-            plans = [plan or self.plan(dispatch, position) for position, plan in enumerate(plans)]
-        return plans  # type: ignore[return-value]  # none is left out
+        now = list(map(id, receivers)), first, self._plain.deaths[0], self._concurrent.deaths[0]
+        known, plans = self._last
+        if now == known:  # most often the same receivers hear a signal again: one comparison, and no look-up for each
+            return plans
+        plans = [self.plan(dispatch, position) for position in range(len(receivers))]
+        ids = now[0]
+        # An id tells nothing of what dies unnoticed, nor of a bound method, which is another object each time.
+        if all(map(self._plain.values.__contains__, ids[:first])) and all(
+            map(self._concurrent.values.__contains__, ids[first:])
+        ):
+            self._last = now, plans
+        return plans
 
     def plan(self, dispatch: Dispatch, position: int) -> ReceiverPlan:
         """Return the plan of the receiver at *position*."""

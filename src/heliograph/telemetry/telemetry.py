@@ -140,8 +140,7 @@ class Telemetry:
             for logs in self._logs:
                 attempt(logs.write, finished)
         if opened is not None:
-            if finished.level is Level.ALL:
-                opened.claim_parent()
+            opened.claim_parent(finished)
             opened.let_go()
         if not (special or self._immediate):
             self._backlog.put(finished)
