@@ -109,6 +109,11 @@ backends: ## Get Jaeger, Zipkin and the Collector for e2e, once, into ~/.cache/h
 e2e: $(VENV)/.installed ## Run the tests with real backends: Jaeger, Zipkin, Prometheus, the Collector
 	@$(BIN)/python -m pytest -m backends tests/end_to_end/backends tests/dashboards $(ARGS)
 
+.PHONY: figures
+figures: $(VENV)/.installed ## Measure a Collector and ask each rule of a real Prometheus, for docs/collector.md and docs/alerts.md
+	@HELIOGRAPH_FIGURES=1 $(BIN)/python -m pytest -q -m backends tests/dashboards/test_figures.py tests/dashboards/test_prometheus.py
+	@$(BIN)/python -m dashboards.figures
+
 .PHONY: up
 up: ## Start Collector, Jaeger, Prometheus and Grafana (needs Docker), for OTLP at its usual address
 	@docker compose --file dashboards/compose.yaml up --detach --wait
@@ -178,6 +183,18 @@ bench: $(BENCH)/.installed ## Measure what signals cost, here and elsewhere (ARG
 .PHONY: bench-counts
 bench-counts: $(VENV)/.installed ## Count instructions and compare (ARGS=--update: make these the measure)
 	@$(BIN)/python -m benchmarks.counts $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.installed ## A million sends with the backend down: memory stays where it was (takes minutes)
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
+
+.PHONY: reliability
+reliability: $(VENV)/.installed ## The fault tests at length and the soak; writes their figures into the docs (takes half an hour)
+	@rm -f .figures.jsonl
+	@HELIOGRAPH_FAULTS=full HELIOGRAPH_FAULTS_FIGURES=$(CURDIR)/.figures.jsonl $(BIN)/python -m pytest -q tests/faults
+	@$(BIN)/python -m tests.faults.soak --figures .figures.jsonl
+	@$(BIN)/python -m tests.faults.figures .figures.jsonl docs/reliability.md
+	@rm -f .figures.jsonl
 
 .PHONY: coverage
 coverage: $(VENV)/.installed ## Run the tests and show what they did not reach

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.metadata
 import inspect
-import logging
 from typing import Any
-from unittest import mock
 
 import blinker
 import pytest
+from asgiref.sync import async_to_sync
 from opentelemetry import trace
 
-from heliograph.adapters.blinker import BlinkerAdapter
 from tests.conformance.rows.blinker import OrderedSignal, at_once
 from tests.support import blinker_signals
 from tests.support.blinker_signals import (
@@ -22,7 +19,6 @@ from tests.support.blinker_signals import (
     ORIGINALS,
     Broken,
     Kitchen,
-    anonymous,
     another,
     async_receiver,
     order_paid,
@@ -194,6 +190,31 @@ def test_receivers_that_leave_or_die_before_their_turn_are_not_noted(blinker_ins
     assert [[call.receiver for call in note.calls] for note in observer.notes] == [["first", "receiver"]]
 
 
+def test_a_send_within_a_receiver_knows_what_encloses_it(blinker_installed, keeper):
+    """Under both ways to send; and the one after it is enclosed by nothing again."""
+    inner = blinker.Signal()
+
+    async def sending(sender, **_):
+        inner.send()
+        await inner.send_async()
+
+    outer = blinker.Signal()
+    outer.connect(sending)
+    outer.send(_async_wrapper=async_to_sync)
+    asyncio.run(outer.send_async())
+    inner.send()
+
+    assert [(one.operation, one.depth, one.outer and one.outer.receiver) for one in keeper.dispatches] == [
+        ("send", 1, sending),
+        ("send_async", 1, sending),
+        ("send", 0, None),
+        ("send", 1, sending),
+        ("send_async", 1, sending),
+        ("send_async", 0, None),
+        ("send", 0, None),
+    ]
+
+
 def test_receivers_are_called_in_whatever_order_blinker_calls_them(blinker_adapter, observer):
     """No order is promised, and none is made."""
     signal = blinker.Signal()
@@ -278,75 +299,6 @@ def test_installing_twice_is_installing_once(blinker_adapter):
     second()
 
     assert {name: vars(blinker.Signal)[name] for name in METHODS} == ORIGINALS
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_who_wrapped_a_method_before_us_is_still_called(blinker_adapter, observer, name):
-    """Their wrapper is called, not done again; the dispatch is observed, its receivers cannot be."""
-    theirs = mock.create_autospec(ORIGINALS[name], side_effect=ORIGINALS[name])
-    signal = blinker.Signal()
-    signal.connect(async_receiver if name == "send_async" else receiver)
-    with mock.patch.object(blinker.Signal, name, theirs):
-        undo = blinker_adapter.install()
-        result = getattr(signal, name)("by position", value=1)
-        if name == "send_async":
-            result = asyncio.run(result)
-        undo()
-        assert vars(blinker.Signal)[name] is theirs
-
-    assert [response for _, response in result] == ["heard later" if name == "send_async" else "heard"]
-    assert [(note.operation, note.outcome, note.calls) for note in observer.notes] == [(name, "returned", ())]
-
-
-def test_an_unknown_release_is_observed_from_outside(monkeypatch, instrument, spans, caplog):
-    """Its dispatches are, its receivers are not; it says so once, and the results are its own."""
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.1")
-    signal: Any = blinker.Signal()
-    signal.connect(receiver)
-    with mock.patch.object(blinker.Signal, "send", lambda self, *sender, **named: ["the future", sender, named]):
-        with caplog.at_level(logging.WARNING):
-            undo = instrument("blinker")
-            instrument("blinker")()
-        assert signal.send("by position", value=1) == ["the future", ("by position",), {"value": 1}]
-        assert signal.send() == ["the future", (), {}]
-        undo()
-
-    [record] = caplog.records
-    assert record.getMessage() == (
-        "heliograph does not know the signal dispatcher of blinker 99.1; dispatches are observed, their receivers are not. "
-        "A newer heliograph may know it."
-    )
-    assert spans.counts() == {"send _OTHER": 2}
-    assert "heliograph.dispatch.receiver.count" not in spans.finished[0].attributes
-
-
-def test_nothing_is_looked_at_inside_an_unknown_release(monkeypatch):
-    """Nor is a blinker without a release, copied into a program, one that is known."""
-
-    def no_release(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", no_release)
-    anonymous.connect(receiver)
-    try:
-        assert list(BlinkerAdapter().connected()) == []
-    finally:
-        anonymous.disconnect(receiver)
-
-
-def test_a_blinker_without_a_default_namespace_is_no_error(monkeypatch):
-    """Releases before 1.6 have none."""
-    monkeypatch.delattr("blinker.base.default_namespace")
-    monkeypatch.delattr("blinker.default_namespace")
-
-    assert BlinkerAdapter()._names.name_of(blinker.NamedSignal("alone")) == "alone"
-
-
-def test_the_library_need_not_be_installed(monkeypatch):
-    """Its adapter says whether it is, and imports nothing to find out."""
-    assert BlinkerAdapter().available() is True
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert BlinkerAdapter().available() is False
 
 
 def test_undoing_in_the_middle_of_a_send_changes_nothing_for_it(blinker_adapter):

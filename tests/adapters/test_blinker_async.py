@@ -9,89 +9,9 @@ import types
 
 import blinker
 import pytest
-from asgiref.sync import async_to_sync
 
 from tests.conformance.rows.blinker import OrderedSignal, at_once
-from tests.support.blinker_signals import Broken, another, async_receiver, calls, receiver
-
-
-def test_an_async_receiver_is_run_by_the_wrapper(blinker_installed, observer, spans):
-    """The wrapper gets the receiver itself; what it makes of it is called once, from the send."""
-    wrapped = []
-
-    def wrapper(one):
-        wrapped.append(one)
-        return async_to_sync(one)
-
-    signal = OrderedSignal()
-    signal.connect(receiver)
-    signal.connect(async_receiver)
-
-    assert signal.send(_async_wrapper=wrapper) == [(receiver, "heard"), (async_receiver, "heard later")]
-    assert wrapped == [async_receiver]
-    assert calls(observer.notes[0]) == [("receiver", "sync", "returned"), ("async_receiver", "sync", "returned")]
-
-
-def test_a_plain_receiver_is_run_by_the_other_wrapper(blinker_installed, observer):
-    """And awaited."""
-    wrapped = []
-
-    def wrapper(one):
-        wrapped.append(one)
-        return at_once(one)
-
-    signal = OrderedSignal()
-    signal.connect(receiver)
-    signal.connect(async_receiver)
-
-    assert asyncio.run(signal.send_async(_sync_wrapper=wrapper)) == [
-        (receiver, "heard"),
-        (async_receiver, "heard later"),
-    ]
-    assert wrapped == [receiver]
-    assert calls(observer.notes[0]) == [("receiver", "async", "returned"), ("async_receiver", "async", "returned")]
-
-
-@pytest.mark.parametrize("observed", [False, True])
-def test_a_receiver_that_cannot_be_run_without_a_wrapper_is_refused_in_the_same_words(
-    blinker_adapter, keeper, observed
-):
-    """The receivers before it have run, it has not, and neither have those after it."""
-    signal, other = OrderedSignal(), OrderedSignal()
-    for one in (receiver, async_receiver, another):
-        signal.connect(one)
-    for one in (async_receiver, receiver):
-        other.connect(one)
-    undo = blinker_adapter.install() if observed else lambda: None
-    with pytest.raises(RuntimeError, match=r"^Cannot send to a coroutine function\.$"):
-        signal.send()
-    with pytest.raises(RuntimeError, match=r"^Cannot send to a non-coroutine function\.$"):
-        asyncio.run(other.send_async())
-    undo()
-
-    if observed:
-        first, second = keeper.dispatches
-        assert ([call.receiver for call in first.calls], first.skipped) == ([receiver], [async_receiver, another])
-        assert ([call.receiver for call in second.calls], second.skipped) == ([async_receiver], [receiver])
-        assert keeper.outcomes == [("send", "raised"), ("send_async", "raised")]
-
-
-def test_a_wrapper_that_fails_is_an_error_of_the_receiver(blinker_installed, observer):
-    """It was called to run that one."""
-
-    def wrapper(one):
-        raise Broken
-
-    signal = blinker.Signal()
-    with signal.connected_to(async_receiver), pytest.raises(Broken):
-        signal.send(_async_wrapper=wrapper)
-    with signal.connected_to(receiver), pytest.raises(Broken):
-        asyncio.run(signal.send_async(_sync_wrapper=wrapper))
-
-    assert [calls(note) for note in observer.notes] == [
-        [("async_receiver", "sync", "raised")],
-        [("receiver", "async", "raised")],
-    ]
+from tests.support.blinker_signals import Broken, calls, receiver
 
 
 def test_async_receivers_are_timed_to_their_completion(instrument, spans):
@@ -154,6 +74,63 @@ def test_whoever_shares_the_context_of_a_receiver_that_waits_is_not_inside_it(in
         ("send_async _OTHER", [("handle waiting", [("of the receiver", [])])]),
         ("beside", []),
     ]
+
+
+def test_each_step_is_entered_and_left(installed_inside):
+    """The call and the first step are one; the last one is left once the receiver has ended."""
+
+    async def waiting_twice(sender, **_):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    signal = OrderedSignal()
+    signal.connect(receiver)
+    signal.connect(waiting_twice)
+    asyncio.run(signal.send_async(_sync_wrapper=at_once))
+
+    assert installed_inside.heard == [
+        ("enter", "receiver"),
+        ("end", "receiver"),
+        ("enter", "waiting_twice"),
+        ("leave", "waiting_twice"),
+        ("enter", "waiting_twice"),
+        ("leave", "waiting_twice"),
+        ("enter", "waiting_twice"),
+        ("end", "waiting_twice"),
+        ("finished", "send_async"),
+    ]
+
+
+@pytest.fixture
+def installed_inside(blinker_installed, inside):
+    """An observer that stands inside receivers of blinker's signals."""
+    return inside
+
+
+@pytest.mark.parametrize("end", ["close", "throw"])
+def test_what_a_receiver_does_when_it_is_ended_from_outside_is_inside_it(instrument, spans, end):
+    """Cleaning up belongs to it."""
+    instrument("blinker")
+
+    async def cleaning(sender, **_):
+        try:
+            await asyncio.sleep(0)
+        finally:
+            with spans.tracer.start_as_current_span("cleaning up"):
+                pass
+
+    signal = blinker.Signal()
+    signal.connect(cleaning)
+    coroutine = signal.send_async()
+    coroutine.send(None)
+    if end == "close":
+        coroutine.close()
+    else:
+        with pytest.raises(asyncio.CancelledError):
+            coroutine.throw(asyncio.CancelledError())
+
+    assert spans.tree() == [("send_async _OTHER", [("handle cleaning", [("cleaning up", [])])])]
+    assert [span.status.status_code.name for span in spans.finished] == ["UNSET"] * 3
 
 
 def test_what_a_receiver_sets_is_set_for_the_next(blinker_installed, observer):

@@ -190,6 +190,31 @@ def test_a_task_that_is_run_is_traced(instrument, spans, connect, app):
     assert "pizza" not in str([dict(span.attributes) for span in spans.finished])
 
 
+def test_a_published_task_is_named_like_one_that_runs(instrument, spans, connect, app):
+    """Celery sends its name; another text than that of a known task may hold anything, and is not said."""
+    instrument("celery", excluded_signals=["app.*"])
+    app.conf.task_always_eager = False
+    connect(signals.before_task_publish, receiver)
+    connect(signals.after_task_publish, receiver)
+
+    @app.task(name="shop.fry")
+    def fry():
+        return None
+
+    fry.delay()
+    app.send_task("4111 1111 1111 1111")
+    boiled.send(sender="celery@somewhere")
+
+    dispatches = [span for span in spans.finished if span.name.startswith("send ")]
+    assert [(span.name, span.attributes["heliograph.sender.name"]) for span in dispatches] == [
+        ("send before_task_publish", f"{__name__}.fry"),
+        ("send after_task_publish", f"{__name__}.fry"),
+        ("send before_task_publish", "str"),
+        ("send after_task_publish", "str"),
+        ("send boiled", "str"),
+    ]
+
+
 def test_a_send_that_was_bound_before_is_observed(adapter, observer, connect):
     """Celery keeps the bound methods of some signals from its import on, and sends with those."""
     kept, of_the_class = boiled.send, Signal.send
@@ -433,6 +458,26 @@ def test_an_unknown_release_is_observed_from_outside(unknown_release, observer, 
     [record] = caplog.records
     assert record.getMessage().startswith("heliograph does not know the signal dispatcher of Celery 9.3;")
     assert [(note.operation, note.outcome, note.calls) for note in observer.notes] == [("send", "returned", ())] * 4
+
+
+def test_an_unknown_release_may_have_one_way_to_send_and_a_closure(unknown_release, observer, monkeypatch):
+    """Then only those are observed who look its method up."""
+    future = ["the future"]
+
+    def send(self, sender, **named):
+        return future
+
+    send.__module__ = dispatcher.__name__
+    monkeypatch.setattr(Signal, "send", send)
+    monkeypatch.delattr(Signal, "send_robust")
+    kept, code = boiled.send, send.__code__
+    undo = CeleryAdapter().install()
+    assert [kept(sender=None), boiled.send(sender=None)] == [future, future]
+    assert send.__code__ is code
+    undo()
+
+    assert vars(Signal)["send"] is send
+    assert [(note.operation, note.calls) for note in observer.notes] == [("send", ())]
 
 
 def test_the_library_need_not_be_installed(monkeypatch):

@@ -163,10 +163,23 @@ def test_a_module_in_an_archive_is_waited_for(tmp_path, noted, do):
         packed.writestr("kitchen/hob.py", "flames = 4\n")
     sys.path.insert(0, str(archive))
     undo = when_imported("kitchen.oven", do)
-    module = importlib.import_module("kitchen.oven")
+    assert importlib.util.find_spec("kitchen.oven") is not None
+    assert importlib.import_module("kitchen.hob").flames == 4
+    assert noted == []
+    assert importlib.import_module("kitchen.oven").hob.flames == 4
     undo()
 
-    assert (noted, module.hob.flames) == (["hot: 220", "off"], 4)
+    assert noted == ["hot: 220", "off"]
+
+
+def test_a_module_that_is_nowhere_is_not_found(package, noted, do):
+    """The import fails as it would."""
+    undo = when_imported("kitchen.grill", do)
+    with pytest.raises(ModuleNotFoundError, match=r"kitchen\.grill"):
+        importlib.import_module("kitchen.grill")
+    undo()
+
+    assert noted == []
 
 
 def test_a_module_that_another_thread_is_importing_is_told_of_once_it_is_complete(package, noted, do):

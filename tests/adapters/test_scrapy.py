@@ -636,6 +636,14 @@ def unknown_release(monkeypatch):
     return waited
 
 
+def test_an_unknown_release_that_nobody_observes_is_as_it_was(unknown_release, manager):
+    """Its functions are called and awaited, and that is all."""
+    undo = pydispatcher.PyDispatcherAdapter().install()
+    assert manager.send_catch_log(signals.item_scraped)[0] == "the future"
+    assert asyncio.run(manager.send_catch_log_async(signals.item_scraped)) == ["the future"]
+    undo()
+
+
 def test_an_unknown_release_is_observed_from_outside(unknown_release, keeper, manager, caplog):
     """Its dispatches are, to their end; its receivers are not; it says so once, and results are its own."""
     before = dict(vars(sending))

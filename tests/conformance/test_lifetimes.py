@@ -235,6 +235,7 @@ def test_a_sender_reusing_an_id_is_another_sender(dispatcher, send):
         pytest.fail("no id was used twice")
 
 
+@pytest.mark.needs("thread_safe")
 def test_threads_may_connect_disconnect_and_send_at_once(signal, send):
     """No send is lost, doubled or broken, whatever the others do."""
     threads, rounds = 16, 30

@@ -23,7 +23,7 @@ from heliograph.adapters.adapter import Patches, Undo, is_stock, live, outer_dia
 from heliograph.adapters.blinker_names import BlinkerNames
 from heliograph.fanout.facts import PROPAGATE, Dispatch, Library, Receiver
 from heliograph.fanout.observer import attempt, watching
-from heliograph.fanout.record import Entered, Recorder, running
+from heliograph.fanout.record import Entered, Recorder, enclosing_call, finish, running
 from heliograph.fanout.run import make_outer_asend, make_outer_send
 
 __all__ = ["BlinkerAdapter", "adapter"]
@@ -124,9 +124,9 @@ def _make_send(library: Library, is_async: IsAsync) -> Callable[..., Result]:  #
                 results.append((receiver, result))
             return results
 
-        record = Recorder(watched, sender, "send", PROPAGATE, ((), ()), kwargs)
-        dispatch, enter, leave = record.dispatch, record.enter_context, record.leave_context
-        receivers = dispatch.receivers = []
+        site, (observers, enter, leave) = watched
+        receivers: list[Receiver] = []  # grows, and so do the lists of times
+        dispatch = Dispatch(site, sender, "send", PROPAGATE, receivers, 0, kwargs, enclosing_call())
         begans, endeds = dispatch.begans, dispatch.endeds
         token = running.set(dispatch)
         due: Iterable[Receiver] = ()
@@ -158,10 +158,10 @@ def _make_send(library: Library, is_async: IsAsync) -> Callable[..., Result]:  #
         except BaseException as error:
             attempt(_note_skipped, dispatch, due)
             dispatch.first_async = len(receivers)
-            record.finish(error)
+            finish(observers, dispatch, error)
             raise
         else:
-            record.finish()
+            finish(observers, dispatch)
         finally:
             running.reset(token)
         return results

@@ -21,7 +21,7 @@ from typing import Any
 
 from heliograph.adapters.adapter import Patches, Undo, is_stock, live, outer_dialect, replace, say_unknown
 from heliograph.adapters.imported import when_imported
-from heliograph.fanout.describe import held_by, look_through
+from heliograph.fanout.describe import held_by, know_senders, look_through
 from heliograph.fanout.facts import CAPTURE, Receiver
 from heliograph.fanout.naming import SignalNames
 from heliograph.fanout.run import NOBODY, Dialect, Live, make_outer_send, make_send
@@ -36,7 +36,16 @@ _RETRYING = (
     "._retry_receiver.<locals>._try_receiver_over_time"
 )
 
+
+def _task_named(name: str) -> Any:
+    """Return the task of that name: where a task is published, its name is the sender."""
+    state: Any = sys.modules.get("celery._state")
+    tasks = [app._tasks.get(name) for app in state._get_active_apps()] if state is not None else []
+    return next((task for task in tasks if task is not None), None)
+
+
 look_through(DISPATCHER, _RETRYING, "retry_fun")
+know_senders("celery", _task_named)
 
 
 class CeleryAdapter:

@@ -90,14 +90,12 @@ class PyDispatcherAdapter:
     def _apply(self) -> list[Undo]:
         robustapply, dispatcher, robust = [importlib.import_module(f"pydispatch.{name}") for name in _MODULES]
         signals = Signals(dispatcher, _LIBRARY, self._keys)
-        if _is_known_release(robustapply, dispatcher):
-            stand_ins = _stand_ins(robustapply, dispatcher, signals)
-            undos = [undo for module in (robustapply, dispatcher, robust) for undo in _put(module, stand_ins)]
-            patch: Callable[[ModuleType], list[Undo]] = functools.partial(_patch_scrapy, stand_ins, signals)
-        else:
+        if not _is_known_release(robustapply, dispatcher):
             undos = [undo for module in (dispatcher, robust) for undo in _alone(module, OPERATIONS, signals)]
-            patch = lambda module: _alone(module, scrapy.senders(module), signals)  # noqa: E731
-        return [*undos, when_imported(scrapy.MODULE, lambda module: _together(patch(module)))]
+            return [*undos, when_imported(scrapy.MODULE, lambda it: _together(_alone(it, scrapy.senders(it), signals)))]
+        stand_ins = _stand_ins(robustapply, dispatcher, signals)
+        undos = [undo for module in (robustapply, dispatcher, robust) for undo in _put(module, stand_ins)]
+        return [*undos, when_imported(scrapy.MODULE, lambda it: _together(_patch_scrapy(it, stand_ins, signals)))]
 
 
 adapter = PyDispatcherAdapter()
@@ -136,7 +134,7 @@ def _put(module: ModuleType, stand_ins: Mapping[str, StandIn]) -> list[Undo]:
     return undos
 
 
-def _patch_scrapy(stand_ins: Mapping[str, StandIn], signals: Signals, module: ModuleType) -> list[Undo]:
+def _patch_scrapy(module: ModuleType, stand_ins: Mapping[str, StandIn], signals: Signals) -> list[Undo]:
     undos = _put(module, stand_ins)
     if scrapy.is_known(module):
         return [*undos, *scrapy.patch(module, signals)]
@@ -172,8 +170,9 @@ def _is_known_release(robustapply: Any, dispatcher: Any) -> bool:
 
 
 def _is_stock(function: Any) -> bool:
-    own_module = getattr(function, "__module__", "").startswith("pydispatch.")
-    return isinstance(function, FunctionType) and own_module and not hasattr(function, "__wrapped__")
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
+        return False
+    return str(function.__module__).startswith("pydispatch.")
 
 
 @functools.cache  # said once, however often it is instrumented

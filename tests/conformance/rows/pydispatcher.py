@@ -43,6 +43,7 @@ WITHOUT = {
     "signal_argument": "a payload with a signal never gets so far: send has an argument of that name itself",
     "subclasses": "send is a function",
     "tells_disconnection": "disconnect returns nothing",
+    "thread_safe": "it looks receivers up in lists that change meanwhile",
     "use_caching": "there is no cache",
 }
 REFUSED = frozenset(

@@ -33,6 +33,7 @@ CAPABILITIES = {
     "subclasses": "``send`` may be overridden in a subclass of the signal's class",
     "tells_bound_methods_apart": "one method bound to two objects is two receivers",
     "tells_disconnection": "``disconnect`` returns whether the receiver was connected",
+    "thread_safe": "receivers may be connected and disconnected while other threads send",
     "use_caching": "``Signal(use_caching=True)``",
 }
 """What a test may need, by name. A row has all of them but those it says it does without."""

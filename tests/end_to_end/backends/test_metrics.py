@@ -158,6 +158,7 @@ def test_what_was_not_traced_is_counted(day: Day, prometheus: Prometheus):
             key = (("heliograph_signal_name", span.attributes[semconv.SIGNAL_NAME]),)
             expected[key] = expected.get(key, 0.0) + span.attributes[semconv.ROLLED_UP_COUNT]
 
+    assert list(expected.values()) == [50 * DAYS] * 2  # of 150 shelves, before each save and after it
     assert query(prometheus, counted) == expected
 
 

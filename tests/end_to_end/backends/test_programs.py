@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,36 @@ def test_a_program_that_is_never_ready_is_stopped(tmp_path: Path):
         waits.start()
 
     assert not Path(f"/proc/{int(waits.log.read_text())}").exists()
+
+
+STARTS_JAEGER = """
+import signal, sys
+from pathlib import Path
+from dashboards.backends.servers import Jaeger
+print(Jaeger(Path(sys.argv[1])).start().pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="only where util-linux is")
+def test_a_program_does_not_outlive_who_started_it(tmp_path: Path):
+    """One whose starter is killed before it can stop it ends by itself."""
+    command = [sys.executable, "-c", STARTS_JAEGER, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        starter.kill()
+
+    wait_for(lambda: not _runs(pid), what="Jaeger has ended", within=10)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and nobody asks about, where no init does, runs no more."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return not status.rpartition(") ")[2].startswith("Z")
 
 
 def test_what_was_waited_for_in_vain_is_told():

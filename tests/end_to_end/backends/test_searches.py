@@ -105,6 +105,12 @@ def test_a_search_finds_what_the_shop_did(search: Search, day: Day, jaeger: Jaeg
     assert found_by(jaeger, search, SERVICE) == EXPECTED[search.group, search.title](day.sent)
 
 
+def test_error_true_finds_nothing_in_memory(day: Day, jaeger: Jaeger):
+    """Why no search asks for it: this Jaeger finds nothing by it, where traces have errors."""
+    assert [span.name for span in day.sent if span.status == "ERROR"] != []
+    assert search_in(jaeger, SERVICE, tags='{"error":"true"}') == []
+
+
 def test_the_shop_does_something_of_each_kind(day: Day):
     """Of each group at least one search has something to find in the shop."""
     groups = {group for (group, title), find in EXPECTED.items() if find(day.sent)}

@@ -18,6 +18,7 @@ from tests.end_to_end.backends.wire import WireSpan
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.backends]
 
+PAID = CUSTOMERS * DAYS
 PAY, PLACE, TO_GO = "POST orders/<int:pk>/pay/", "POST orders/", "POST kitchen/orders/<int:pk>/to-go/"
 CREDIT_POINTS = "handle loyalty.receivers.credit_points"
 CHECK_STOCK = "handle kitchen.receivers.check_stock"
@@ -84,6 +85,32 @@ def test_each_request_has_a_trace(day: Day, jaeger: Jaeger):
 
     assert told == [request for requests in day.requests for request in requests]
     assert len({span.trace_id for span in servers}) == len(servers)
+
+
+def test_no_span_is_an_orphan(day: Day, jaeger: Jaeger):
+    """The parent of each span that Jaeger has is there too, in the same trace, and began no later."""
+    read = {(s.trace_id, s.span_id): s for s in all_spans(jaeger, SERVICE, began=day.began, ended=day.ended)}
+    children = [span for span in read.values() if span.parent_id]
+
+    assert [span.name for span in children if (span.trace_id, span.parent_id) not in read] == []
+    assert [span.name for span in children if read[span.trace_id, span.parent_id].began > span.began] == []
+
+
+def test_a_dispatch_has_the_receivers_that_it_counts(day: Day, jaeger: Jaeger):
+    """For each signal of the shop's own: receivers with a span and those that were skipped are all that were due."""
+    read = all_spans(jaeger, SERVICE, began=day.began, ended=day.ended)
+    below = Counter((span.trace_id, span.parent_id) for span in read if semconv.FUNCTION_NAME in span.attributes)
+    due = {
+        (span.trace_id, span.span_id): span.attributes[semconv.RECEIVER_COUNT]
+        - len(span.attributes.get(semconv.RECEIVER_SKIPPED, ()))
+        for span in read
+        if span.attributes.get(semconv.SIGNAL_NAME, "").startswith(("orders.", "kitchen."))
+        and semconv.RECEIVER_COUNT in span.attributes
+    }
+
+    # Paid, baked, and placed, one more a day; one a day is refused by the first receiver; a table's reservation nobody hears.
+    assert Counter(due.values()) == {3: PAID * 2 + (PAID + DAYS), 1: DAYS, 0: DAYS}
+    assert {dispatch: below[dispatch] for dispatch in due} == due
 
 
 def test_a_payment_is_a_tree(day: Day, jaeger: Jaeger):
@@ -168,7 +195,7 @@ def test_a_captured_error_marks_the_receiver_alone(day: Day, jaeger: Jaeger):
     payments = requests_of(jaeger, PAY)
     failed = [payment for payment in payments if "error" in receivers([payment], CREDIT_POINTS)[0].tags]
 
-    assert [payments.index(payment) % 2 for payment in failed] == [1] * (CUSTOMERS * DAYS // 2)
+    assert [payments.index(payment) % 2 for payment in failed] == [1] * (PAID // 2)
     for payment in failed:
         wrong = [span.name for span in payment.walk() if span.tags.get("error")]
         counted = [span.name for span in payment.walk() if semconv.RECEIVER_FAILED_COUNT in span.tags]
@@ -200,18 +227,18 @@ def test_an_exception_is_told_once(day: Day, jaeger: Jaeger):
     )
 
     assert told == {
-        (CREDIT_POINTS, "ConnectionError"): CUSTOMERS * DAYS // 2,
+        (CREDIT_POINTS, "ConnectionError"): PAID // 2,
         (CHECK_STOCK, "kitchen.stock.OutOfStockError"): DAYS,
     }
 
 
 def test_a_loop_is_rolled_up(day: Day, jaeger: Jaeger):
-    """Restocking saves 150 shelves: those beyond the budget are one span, which counts them, and none is lost."""
+    """Restocking saves 150 shelves: the first hundred are spans of their own, the rest are one, which counts them."""
     for restock in requests_of(jaeger, "POST kitchen/restock/"):
         saves = [child for child in restock.below if child.name == "send post_save"]
         rolled_up = [save.tags[semconv.ROLLED_UP_COUNT] for save in saves if semconv.ROLLED_UP_COUNT in save.tags]
 
-        assert len(saves) - len(rolled_up) + sum(rolled_up) == 150
+        assert (len(saves) - 1, rolled_up) == (100, [50])
 
 
 def test_a_trace_is_read_by_its_id(day: Day, jaeger: Jaeger):
