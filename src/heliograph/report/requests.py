@@ -11,8 +11,8 @@ from heliograph.report.lines import Tree
 
 __all__ = ["Request", "Requests"]
 
-BEGINNINGS = frozenset({"django.core.signals.request_started"})
-ENDS = frozenset({"django.core.signals.request_finished"})
+BEGINNINGS = frozenset({"django.core.signals.request_started", "flask.signals.request-started"})
+ENDS = frozenset({"django.core.signals.request_finished", "flask.signals.request-tearing-down"})
 
 _MOST_OPEN = 1000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -76,6 +77,9 @@ class Backlog:
         self.say_all()
 
     def _wake(self) -> None:
+        if sys.is_finalizing():  # a thread that is started now never begins, and whoever starts it would wait for that
+            self.say_all()
+            return
         self._is_awake = True
         self._something.set()
         if self._thread is None or not self._thread.is_alive():

@@ -132,7 +132,7 @@ class Finished:
         """How much is said about it: no more than about the most talkative of its receivers."""
         level = self.signal.level
         if not self.receivers:
-            return level
+            return level if self.receivers is None else self.signal.unheard
         loudest = Level.OFF
         for receiver in self.receivers:
             if receiver.level >= level:

@@ -44,7 +44,7 @@ class StructuredLogs:
     def _logger(self) -> Any:
         if self._given is not None:
             return self._given
-        if structlog.is_configured():  # asked each time: applications configure it when they please
+        if _is_configured():  # asked each time: applications configure it when they please
             return structlog.get_logger(semconv.SCOPE)
         return structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
@@ -100,6 +100,18 @@ def _current(context: SpanContext | None) -> Iterator[None]:
         yield
     finally:
         otel_context.detach(token)
+
+
+def _is_configured() -> bool:
+    """Return whether the application has configured structlog.
+
+    OpenTelemetry's instrumentation of structlog does so too, to add a processor, and keeps in mind who else did.
+    """
+    instrumentation = sys.modules.get("opentelemetry.instrumentation.structlog")
+    instrumentor = getattr(instrumentation, "StructlogInstrumentor", None)
+    if getattr(instrumentor, "_processor", None) is None:  # it is off
+        return structlog.is_configured()
+    return bool(getattr(instrumentor, "_is_configured_by_app", True))
 
 
 class ExceptionEvents:

@@ -66,6 +66,7 @@ class SignalPlan:
     Attributes:
         worth: Decides it.
         level: How much is said.
+        unheard: How much is said about a dispatch that nobody hears.
         is_quiet: Whether there is nothing to say of a dispatch that neither failed nor was slow, metrics apart.
         attributes: The attributes that all that is said has.
         shows_uids: Whether it is said with which identifier a receiver is connected.
@@ -82,6 +83,7 @@ class SignalPlan:
         "name",
         "shows_uids",
         "system",
+        "unheard",
         "worth",
     )
 
@@ -90,6 +92,7 @@ class SignalPlan:
         self.system: str = site.system
         self.name: str = site.name
         self.level: Level = worth.signal_level(site)
+        self.unheard: Level = worth.unheard_level(site.name)
         self.is_quiet: bool = self.level <= Level.SLOW and not worth.settings.levels
         self.attributes: Attributes = {semconv.SYSTEM_NAME: site.system, semconv.SIGNAL_NAME: site.name}
         self.shows_uids: bool = semconv.RECEIVER_DISPATCH_UID in worth.settings.extra_attributes

@@ -20,6 +20,9 @@ _QUIET_SIGNALS: dict[str, Level] = {
     "django.db.models.signals.pre_init": Level.OFF,
 }
 
+# Sent several times a request, heard or not, and in part outside of its span: worth a span only if somebody listens.
+_QUIET_UNHEARD = "flask.signals.*"
+
 # Django's own house-keeping is shown when it hurts; what OpenTelemetry and heliograph connect is telemetry itself.
 _QUIET_RECEIVERS = {
     "heliograph.*": Level.OFF,
@@ -109,8 +112,16 @@ class Worth:
             self._signals[signal_name] = self._find_signal_level(signal_name)
         return self._signals[signal_name]
 
+    def unheard_level(self, signal_name: str) -> Level:
+        """Return how much is said about a dispatch of the signal of that name that nobody hears."""
+        level = self.level_of(signal_name)
+        chosen = self._levels.find(signal_name) or self._included.find(signal_name)
+        return level if chosen or not _unheard.find(signal_name) else min(level, Level.SLOW)
+
     def dispatch_level(self, dispatch: Dispatch) -> Level:
         """Return how much is said about a dispatch: no more than about the most talkative of its receivers."""
+        if dispatch.receivers is not None and not dispatch.receivers:
+            return self.unheard_level(dispatch.site.name)
         level = self.signal_level(dispatch.site)
         levels = [self.receiver_level(receiver_name(receiver), level) for receiver in dispatch.receivers or ()]
         return min(level, max(levels, default=level))
@@ -182,6 +193,7 @@ class Worth:
 
 
 _quiet_receivers = Patterns(_QUIET_RECEIVERS)
+_unheard = Patterns({_QUIET_UNHEARD: Level.SLOW})
 
 
 def _close(pattern: str, names: Iterable[str]) -> tuple[str, ...]:
