@@ -147,6 +147,10 @@ django-suites-all: django-suites $(VENV42)/.installed $(VENV61)/.installed ## Th
 	@$(VENV42)/bin/python -m tests.peers.django_suites --signal django-instrumented
 	@$(VENV61)/bin/python -m tests.peers.django_suites --signal django-instrumented
 
+.PHONY: peers-django
+peers-django: $(VENV)/.installed ## Run all of Django's own tests without heliograph and with it (half an hour)
+	@$(BIN)/python -m tests.peers.django_suites --whole
+
 .PHONY: peers
 peers: $(VENV)/.installed ## Run the other libraries' own tests without heliograph and with it (ARGS=blinker: one)
 	@$(BIN)/python -m tests.peers $(ARGS)
