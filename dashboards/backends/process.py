@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,8 @@ from typing import Self, TypeVar
 __all__ = ["BackendError", "Process", "wait_for"]
 
 _PAUSE = 0.05  # seconds between two looks at a condition
+# Where util-linux is, a program does not outlive whoever started it and was killed before it could stop it.
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 T = TypeVar("T")
 
@@ -92,7 +95,7 @@ class Process:
         """
         with self.log.open("ab") as log:
             self._process = process = subprocess.Popen(
-                self._command,
+                [*_ENDS_WITH_US, *self._command],
                 env={**os.environ, **self._variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,33 @@ from dashboards.backends.store import program
 __all__ = ["HOST", "Jaeger", "Prometheus", "Zipkin", "free_ports"]
 
 HOST = "127.0.0.1"
+# Below those that systems give to outgoing connections: one of these would be taken before the program has it.
+_PORTS = range(20_000, 32_000)
+_RANDOM = random.SystemRandom()
+_given: set[int] = set()
 DASHBOARDS = Path(__file__).parent.parent
 JAEGER_CONFIGURATION = DASHBOARDS / "jaeger" / "jaeger.yaml"
 
 
 def free_ports(how_many: int) -> list[int]:
-    """Return so many ports that are free now, no two the same."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(how_many)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+    """Return so many ports that are free now, each given but once."""
+    found: list[int] = []
+    while len(found) < how_many:
+        port = _RANDOM.choice(_PORTS)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 class Jaeger(Process):
