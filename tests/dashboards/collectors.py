@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from urllib.request import urlopen
@@ -10,7 +11,17 @@ from dashboards.backends.process import Process, wait_for
 from dashboards.backends.servers import DASHBOARDS, HOST, free_ports
 from dashboards.backends.store import program
 
-__all__ = ["ALL", "BALANCER", "BALANCER_BY_DNS", "FOLDER", "JUDGED_AT_THE_END", "SAMPLER", "SINGLE", "Collector", "command"]
+__all__ = [
+    "ALL",
+    "BALANCER",
+    "BALANCER_BY_DNS",
+    "FOLDER",
+    "JUDGED_AT_THE_END",
+    "SAMPLER",
+    "SINGLE",
+    "Collector",
+    "command",
+]
 
 FOLDER = DASHBOARDS / "collector"
 
@@ -71,15 +82,19 @@ class Collector(Process):
         )
 
     def count(self, metric: str, **labels: str) -> float:
-        """Return the sum of what it says of itself under the name *metric*, over the series that have these *labels*."""
+        """Return the sum of what it says of itself under the name *metric*, over the series that have these *labels*.
+
+        Not a number when there is none: nothing said is not zero.
+        """
         with urlopen(f"http://{self.telemetry}/metrics", timeout=10) as response:
             said = response.read().decode()
         series = re.findall(rf"^{metric}(?:\{{(.*)\}})? (\S+)$", said, re.MULTILINE)
-        return sum(
+        values = [
             float(value)
             for found, value in series
             if all(f'{label}="{wanted}"' in found for label, wanted in labels.items())
-        )
+        ]
+        return sum(values) if values else math.nan
 
     def wait_until_it_counts(self, metric: str, value: float, **labels: str) -> None:
         """Wait until :meth:`count` returns *value*."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,9 +72,9 @@ class Past:
 
     def __init__(self, folder: Path, now: float) -> None:
         self._folder = folder
-        midnight = int(now) // MINUTE * MINUTE
+        this_minute = int(now) // MINUTE * MINUTE
         # All that rules look back at: this hour a week ago and yesterday, and something before the last hour.
-        around = [midnight - 7 * DAY, midnight - DAY, midnight - 2 * HOUR]
+        around = [this_minute - 7 * DAY, this_minute - DAY, this_minute - 2 * HOUR]
         self._spans = [(at - 75 * MINUTE, at + 20 * MINUTE) for at in around]
 
     def write(self, growth: Mapping[str, float]) -> None:
@@ -104,9 +103,6 @@ class Past:
         for start, end in self._spans:
             for minute, at in enumerate(range(start, end, MINUTE)):
                 yield at, minute * a_minute
-
-
-
 
 
 class WrittenTo(Prometheus):

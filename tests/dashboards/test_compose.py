@@ -15,14 +15,14 @@ from dashboards.backends.servers import DASHBOARDS, JAEGER_CONFIGURATION, Jaeger
 from dashboards.backends.store import BACKENDS, program
 from heliograph.telemetry import semconv
 from tests.dashboards import prometheuses
-from tests.dashboards.collectors import ALL, FOLDER, SINGLE, Collector
+from tests.dashboards.collectors import ALL, BALANCER, FOLDER, SAMPLER, SINGLE, Collector
 from tests.dashboards.prometheuses import configure
 from tests.end_to_end.backends.reading import get, query, search, services
 from tests.end_to_end.backends.shop import CUSTOMERS, SERVICE, running_shop, variables_for
 
 FILE = DASHBOARDS / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
-# What each program listens to, when nothing is set: ports in the files, and Prometheus's and Grafana's own.
+# The configurations of those that have variables.
 FILES = {"collector": [FOLDER / name for name in SINGLE], "jaeger": [JAEGER_CONFIGURATION]}
 
 
@@ -84,7 +84,11 @@ def test_every_variable_is_one_that_the_configuration_reads(name):
 
 def test_programs_find_each_other():
     """Each address that one service has of another names a service, and a port that it listens to."""
-    texts = [FILE, *prometheuses.FOLDER.glob("targets/*.yaml"), *(DASHBOARDS / "grafana").glob("provisioning/**/*.yaml")]
+    texts = [
+        FILE,
+        *prometheuses.FOLDER.glob("targets/*.yaml"),
+        *(DASHBOARDS / "grafana").glob("provisioning/**/*.yaml"),
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in texts)
     addresses = set(re.findall(rf"\b({'|'.join(SERVICES)}):(\d{{4,5}})\b", text))
 
@@ -144,6 +148,34 @@ def test_images_have_the_versions_that_are_tested():
 
     assert SERVICES["collector"]["image"].endswith(f":{manifest['dist']['version']}")
     assert SERVICES["jaeger"]["image"].endswith(f":2.{minor}.0")
+
+
+PAGE = (DASHBOARDS.parent / "docs" / "collector.md").read_text(encoding="utf-8")
+
+
+def test_the_documentation_starts_what_the_tests_start():
+    """Its command lines have the same files in the same order, and so have the comments at the head of the files."""
+    heads = "\n".join((FOLDER / files[-1]).read_text(encoding="utf-8") for files in (SINGLE, SAMPLER))
+    commands = re.findall(r"^(?:otelcol-contrib|# .*?:) ((?:--config \S+ ?)+)$", PAGE + heads, re.MULTILINE)
+
+    assert [tuple(command.split()[1::2]) for command in commands] == [SINGLE, BALANCER, SAMPLER, SINGLE, SAMPLER]
+
+
+def test_the_documentation_has_each_variable_with_its_default():
+    """Those of one machine in its table, those of many in the text."""
+    rows = re.findall(
+        r"^\| (`[A-Z_`, ]+`) \| (`.*`) \|", PAGE.partition("### Variables")[2].partition("###")[0], re.MULTILINE
+    )
+    told = {
+        name: default
+        for names, defaults in rows
+        for name, default in zip(re.findall(r"`(\w+)`", names), re.findall(r"`([^`]+)`", defaults), strict=True)
+    }
+    wanted = settings_in(FILES["collector"])
+    others = set(settings_in([FOLDER / name for files in ALL for name in files])) - set(wanted)
+
+    assert told == wanted
+    assert [name for name in sorted(others) if name not in PAGE] == []
 
 
 def test_every_file_of_the_collector_is_run():

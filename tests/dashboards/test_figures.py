@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict
 
 import pytest
 
 from benchmarks.page import put_between_markers
-from dashboards.backends.process import wait_for
 from dashboards.figures import COSTS, PAGE, Costs, figures, load_costs, send
 from tests.dashboards.collectors import JUDGED_AT_THE_END, SINGLE, Collector
 from tests.dashboards.sink import Sink, post
@@ -36,14 +34,14 @@ def test_levels_send_what_their_names_say():
 @pytest.mark.end_to_end
 @pytest.mark.backends
 def test_a_collector_costs_what_the_page_says(tmp_path):
-    """Memory of waiting traces and processor time of a million spans, within a factor of two: machines differ."""
+    """Memory of waiting traces and processor time of a million spans, within factors of three and of ten: machines differ."""
     costs = measured(tmp_path)
     if os.environ.get("HELIOGRAPH_FIGURES"):
         COSTS.write_text(json.dumps(asdict(costs)) + "\n", encoding="utf-8")
     known = load_costs()
 
-    assert 0.5 < costs.memory / known.memory < 2
-    assert 0.2 < costs.processor / known.processor < 5
+    assert 1 / 3 < costs.memory / known.memory < 3
+    assert 0.1 < costs.processor / known.processor < 10
 
 
 def measured(folder) -> Costs:
@@ -57,7 +55,10 @@ def measured(folder) -> Costs:
         for one in exports:
             assert post(collector.url, one) == 200
         busy = collector.count("otelcol_process_cpu_seconds") - busy
-        heap = collector.count("otelcol_process_runtime_heap_alloc_bytes") - before
+        heaps = [
+            collector.count("otelcol_process_runtime_heap_alloc_bytes") for _ in range(50)
+        ]  # the least has no garbage
+    heap = min(heaps) - before
     return Costs(
         memory=round(heap / sum(map(len, exports)), 1),
         processor=round(busy / (3 * TRACES * BATCHES) * 1e6, 1),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dashboards.backends.process import wait_for
-from tests.dashboards.collectors import BALANCER, JUDGED_AT_THE_END, SAMPLER, Collector
+from tests.dashboards.collectors import BALANCER, BALANCER_BY_DNS, JUDGED_AT_THE_END, SAMPLER, Collector
 from tests.dashboards.prometheuses import WrittenTo
 from tests.dashboards.sink import Sink, by_trace, post
 from tests.dashboards.traces import Maker, export, span_ids, trace_ids
@@ -26,8 +27,8 @@ ACCEPTED = "otelcol_receiver_accepted_spans"
 class Fleet:
     """Two balancers before two samplers, each of which has a backend of its own, so that it is seen who sent what."""
 
-    balancers: tuple[Collector, Collector]
-    samplers: tuple[Collector, Collector]
+    balancers: list[Collector]
+    samplers: list[Collector]
     sinks: tuple[Sink, Sink]
 
     def wait_until_samplers_have(self, spans: int) -> None:
@@ -47,25 +48,27 @@ class Fleet:
 
 
 @pytest.fixture
-def build(tmp_path) -> Iterator[type]:
+def build(tmp_path) -> Iterator[Callable[..., Fleet]]:
     """Starts a fleet, without those of the second layer that are to come later."""
     with ExitStack() as running:
 
         def build(folder: Path = tmp_path, *, running_samplers: int = 2, **variables: str) -> Fleet:
             sinks = Sink(), Sink()
             variables = {"METRICS_ENDPOINT": sinks[0].url, **variables}  # which takes everything
-            samplers = tuple(
+            samplers = [
                 Collector(folder, SAMPLER, name=f"sampler-{n}", TRACES_ENDPOINT=sink.url, **variables)
                 for n, sink in enumerate(sinks)
-            )
+            ]
             addresses = [sampler.grpc for sampler in samplers]
             # The order of the list is not the same on both: it must not matter.
-            balancers = tuple(
+            balancers = [
                 Collector(folder, BALANCER, name=f"balancer-{n}", SAMPLERS=f"[{', '.join(known)}]", **variables)
                 for n, known in enumerate((addresses, addresses[::-1]))
-            )
-            for one in (*sinks, *samplers[:running_samplers], *balancers):
-                running.enter_context(one)
+            ]
+            for sink in sinks:
+                running.enter_context(sink)
+            for collector in (*samplers[:running_samplers], *balancers):
+                running.enter_context(collector)
             return Fleet(balancers, samplers, sinks)
 
         yield build
@@ -107,6 +110,20 @@ def test_what_is_for_a_sampler_that_is_away_waits_for_it_and_the_rest_goes_on(bu
     assert sorted([*fleet.sinks[0].span_ids, *fleet.sinks[1].span_ids]) == sorted(span_ids(spans))
 
 
+def test_samplers_may_be_found_by_one_name(tmp_path):
+    """With the resolver that asks for the addresses of a name, spans go to what it finds."""
+    request = Maker().request(failed=True)
+    with Sink() as sink, ExitStack() as running:
+        settings = {"METRICS_ENDPOINT": sink.url, "SAMPLING_WAIT": "1s"}
+        sampler = running.enter_context(Collector(tmp_path, SAMPLER, TRACES_ENDPOINT=sink.url, **settings))
+        host, port = sampler.grpc.split(":")
+        found = {"SAMPLERS_HOST": host, "SAMPLERS_PORT": port}
+        balancer = running.enter_context(Collector(tmp_path, BALANCER_BY_DNS, name="balancer", **settings, **found))
+        assert post(balancer.url, export(request)) == 200
+        wait_for(lambda: sink.spans, what="the trace arrives", within=60)
+    assert sink.span_ids == sorted(span_ids(request))
+
+
 def test_metrics_that_nobody_takes_do_not_cost_traces(tmp_path):
     """A sampler that is stopped while Prometheus is away still judges what it has, in time, and keeps it on disk."""
     request = Maker().request(failed=True)
@@ -130,7 +147,7 @@ def test_metrics_of_the_fleet_come_together_in_prometheus(build, tmp_path):
             shop.open()
         for metric in ("heliograph_receiver_duration_seconds_count", "traces_span_metrics_calls_total"):
             wait_for(
-                lambda metric=metric: query(prometheus, f"sum by (job) ({metric}{{{receiver}}}) == {CUSTOMERS}"),
+                partial(query, prometheus, f"sum by (job) ({metric}{{{receiver}}}) == {CUSTOMERS}"),
                 what=f"{metric} is {CUSTOMERS}",
                 within=60,
             )

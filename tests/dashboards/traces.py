@@ -47,13 +47,15 @@ class Maker:
     def request(self, *, milliseconds: float = 1, failed: bool = False, operation: str = "send_robust") -> list[Span]:
         """Return the spans of a request that sends a signal with one receiver, as heliograph makes them."""
         root = self.span("GET /")
-        counts = {semconv.RECEIVER_FAILED_COUNT: 1} if failed else {}
+        attributes: dict[str, str | float] = {semconv.OPERATION_NAME: operation, semconv.RECEIVER_COUNT: 1}
+        if failed:
+            attributes[semconv.RECEIVER_FAILED_COUNT] = 1
         dispatch = self.span(
             f"{operation} order_paid",
             under=root,
             milliseconds=milliseconds,
             failed=failed and operation == "send",
-            **{semconv.OPERATION_NAME: operation, semconv.RECEIVER_COUNT: 1, **counts},
+            **attributes,
         )
         return [root, dispatch, self.receiver(dispatch, milliseconds=milliseconds, failed=failed)]
 
@@ -76,7 +78,7 @@ def export(spans: Iterable[Span], scope: str = semconv.SCOPE, service: str = "sh
     group = resource.scope_spans.add()
     group.scope.name = scope
     group.spans.extend(spans)
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 def trace_ids(spans: Iterable[Span]) -> set[str]:
