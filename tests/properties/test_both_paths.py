@@ -522,7 +522,7 @@ class Family:
                 event_said["attributes"]["exception.stacktrace"] = _last_line(
                     event_said["attributes"]["exception.stacktrace"]
                 )
-        said["attributes"] = {key: value for key, value in span.attributes.items() if key not in TIMES}
+        said["attributes"] = {key: value for key, value in sorted(span.attributes.items()) if key not in TIMES}
         said["scope"] = repr(span.instrumentation_scope)
         said["dropped"] = span.dropped_attributes, span.dropped_events, span.dropped_links
         said["children"] = sorted((self._described(child, children) for child in below), key=repr)
