@@ -165,7 +165,8 @@ def test_an_unknown_library_is_an_error():
 
     assert (
         str(caught.value)
-        == "There is no adapter for 'djanog'. Valid: heliograph, blinker, celery, django, pydispatcher."
+        == "There is no adapter for 'djanog'. Valid: heliograph, blinker, celery, django, pydispatcher. "
+        "Flask's signals are blinker's, Scrapy's are pydispatcher's."
     )
 
 

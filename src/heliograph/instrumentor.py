@@ -247,7 +247,10 @@ def unmatched_patterns() -> list[Unmatched]:
 def _chosen(libraries: Collection[str]) -> list[Adapter]:
     for library in libraries:
         if library not in _adapters:
-            raise ConfigurationError(f"There is no adapter for {library!r}. Valid: {', '.join(_adapters)}.")
+            raise ConfigurationError(
+                f"There is no adapter for {library!r}. Valid: {', '.join(_adapters)}. "
+                "Flask's signals are blinker's, Scrapy's are pydispatcher's."
+            )
         if not _adapters[library].available():
             raise LibraryNotFoundError(
                 f"{library} was to be instrumented but is not installed. Install {library} first."

@@ -6,15 +6,24 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.request import Request, urlopen
 
+import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 
 if not entry_points(group="opentelemetry_instrumentor", name="heliograph"):
     pytest.skip("heliograph is not installed, so it has no entry point", allow_module_level=True)
@@ -126,6 +135,27 @@ def manage(start, sink, database):
     return manage
 
 
+class GrpcSink(TraceServiceServicer):
+    """The same for OTLP over gRPC, which the launcher chooses where nothing is said."""
+
+    def __init__(self) -> None:
+        self.spans: list[dict[str, Any]] = []
+        self._server = grpc.server(ThreadPoolExecutor(1))
+        add_TraceServiceServicer_to_server(self, self._server)
+        self.address = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(grace=None).wait()
+
+    def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:
+        self.spans += _spans(request)
+        return ExportTraceServiceResponse()
+
+
 def outline(tree: Tree) -> Any:
     """Return the names alone of a span and of all those below it."""
     below = [outline(child) for child in tree["children"]]
@@ -136,6 +166,23 @@ def outline(tree: Tree) -> Any:
 PIZZA_DONE = {"send_robust pizza_done": ["handle signals_site.shop.receivers.tell_waiter"]}
 SAVED_AGAIN = {"send post_save": [{"handle signals_site.shop.receivers.find_table": [PIZZA_DONE]}]}
 SAVED = {"send post_save": [{"handle signals_site.shop.receivers.find_table": ["send pre_save", SAVED_AGAIN]}]}
+
+
+def test_nothing_has_to_be_said_but_where_the_backend_is(manage, grow):
+    """What the extras bring is all that the launcher's own choices need: the exporter that it chooses is there."""
+    with GrpcSink() as sink:
+        program = manage(
+            *("order", "margherita"),
+            OTEL_TRACES_EXPORTER=None,
+            OTEL_EXPORTER_OTLP_PROTOCOL=None,
+            OTEL_EXPORTER_OTLP_ENDPOINT=sink.address,
+        )
+        stdout, stderr = program.communicate(timeout=60)
+
+    assert (program.returncode, stdout) == (0, "margherita ordered\n"), stderr
+    assert "Failed to auto initialize" not in stderr
+    trees = grow(span for span in sink.spans if span["scope"] == "heliograph")
+    assert [outline(tree) for tree in trees if "connection_created" not in tree["name"]] == ["send pre_save", SAVED]
 
 
 def test_a_command_is_traced_without_a_changed_line(manage, sink, grow):

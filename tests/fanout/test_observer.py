@@ -271,3 +271,34 @@ def test_a_signal_that_cannot_be_hashed_is_observed(observer):
         assert signal.send(sender=None) == [(receiver, "heard")]
 
     assert [note.signal for note in observer.notes] == ["first", "second"]
+
+
+class Restless:
+    """Changes who observes each time it is asked whether it is awake."""
+
+    def __init__(self) -> None:
+        self.undos: list[Any] = []
+        self.heard = 0
+
+    def interested(self, site: Any) -> bool:
+        return True
+
+    def awake(self) -> bool:
+        self.undos.append(observe(Recording()))
+        return True
+
+    def finished(self, dispatch: Any) -> None:
+        self.heard += 1
+
+
+def test_an_observer_that_changes_the_observers_each_time_it_is_asked_hears_of_the_send():
+    """Who observes is asked again once, not without an end."""
+    signal, restless = heliograph.Signal(name="shop.signals.order_paid"), Restless()
+    undo = observe(restless)
+    try:
+        assert signal.send(sender=None) == []
+    finally:
+        for one in (undo, *restless.undos):
+            one()
+
+    assert restless.heard == 1

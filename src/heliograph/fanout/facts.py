@@ -54,7 +54,7 @@ class Outcome(enum.Enum):
 
 
 class Mode(enum.Enum):
-    """Whether a receiver is a plain callable or a coroutine function."""
+    """How a dispatch runs a receiver: as a plain call, or as something that is awaited."""
 
     SYNC = "sync"
     ASYNC = "async"

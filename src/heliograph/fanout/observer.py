@@ -218,15 +218,17 @@ def _stands_inside(observer: Any) -> bool:
     return callable(getattr(observer, "enter", None))
 
 
-def _ask(site: Site) -> Audience | None:
+def _ask(site: Site, *, again: bool = True) -> Audience | None:
     """Return who is awake of those who observe."""
     gates = site.gates
     try:
         awake = [observer for observer, gate in gates if gate is None or gate()]
     except Exception:  # an observer's fault is not the sender's
         awake = [observer for observer, gate in gates if gate is None or attempt(gate)]
-    if site.gates is not gates:  # one that woke has changed who observes
-        return _ask(site)
+    if (
+        site.gates is not gates and again
+    ):  # one that woke has changed who observes; who does so each time is asked twice
+        return _ask(site, again=False)
     return site.audience if len(awake) == len(gates) else _audience(tuple(awake))
 
 

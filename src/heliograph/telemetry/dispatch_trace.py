@@ -59,7 +59,8 @@ class PendingSpan:
     @property
     def position(self) -> int:
         """The receiver's place among the dispatch's receivers."""
-        return self.trace.running if self.kept_at is None else self.kept_at
+        running = self.trace.running  # before the question: on another thread, it may be kept in between
+        return running if self.kept_at is None else self.kept_at
 
     @property
     def is_sure(self) -> bool:
@@ -201,7 +202,8 @@ class DispatchTrace(PendingSpan):
     @property
     def running(self) -> int:
         """The position of the plain receiver that runs now."""
-        return 0 if self._dispatch is None else self._dispatch.running
+        dispatch = self._dispatch  # let go on another thread, maybe
+        return 0 if dispatch is None else dispatch.running
 
     @property
     def outer(self) -> Context:
@@ -228,7 +230,7 @@ class DispatchTrace(PendingSpan):
         parent = self._parent
         if parent is None or not isinstance(parent, PendingSpan):
             return
-        if finished.level is Level.ALL and not parent.is_sure:
+        if not parent.is_sure and (finished.level is Level.ALL or finished.spoken(())):
             parent.get_span_context()
 
     def adopt(self, left: Context) -> None:
@@ -244,7 +246,7 @@ class DispatchTrace(PendingSpan):
             if self.own is None and not _is_in_a_trace(self._parent):
                 self._sent_in, self._parent = left, parent
 
-    def start(self) -> SpanContext:
+    def begin_trace(self) -> SpanContext:
         """Return the dispatch's span context, made now unless it was before."""
         if self.own is None:
             with self.asking:
@@ -260,7 +262,7 @@ class DispatchTrace(PendingSpan):
             return found
         with self.asking:
             if self._is_spoken_of(position):
-                return self.name((position,))[position]
+                return self.ids_of((position,))[position]
         return trace.get_current_span(outer).get_span_context()
 
     def span_at(self, position: int, outer: Context) -> Span:
@@ -282,7 +284,7 @@ class DispatchTrace(PendingSpan):
 
     def span_of(self, plan: ReceiverPlan, context: SpanContext, start_time: int) -> Span:
         """Start a span of the SDK's own for a receiver."""
-        parent = trace.set_span_in_context(NonRecordingSpan(self.start()), self.sent_in)
+        parent = trace.set_span_in_context(NonRecordingSpan(self.begin_trace()), self.sent_in)
         return self.maker.tracer.start_with_ids(plan.span_name, parent, plan.span_attributes, start_time, context)
 
     def is_recording_at(self, position: int, outer: Context) -> bool:
@@ -331,10 +333,10 @@ class DispatchTrace(PendingSpan):
         self._dispatch = self.current = self.place = None
         self.waiting = _NOTHING
 
-    def name(self, positions: Iterable[int]) -> Mapping[int, SpanContext]:
+    def ids_of(self, positions: Iterable[int]) -> Mapping[int, SpanContext]:
         """Return the span contexts by position, those of the receivers at *positions* among them, made now if need be."""
         with self.asking:
-            own, ids, make_id = self.start(), self.ids, self.maker.tracer.ids.generate_span_id
+            own, ids, make_id = self.begin_trace(), self.ids, self.maker.tracer.ids.generate_span_id
             trace_id, flags, state = own.trace_id, own.trace_flags, own.trace_state
             for position in positions:
                 if position not in ids:
@@ -347,11 +349,12 @@ class DispatchTrace(PendingSpan):
         return self._level_at(position) is not Level.OFF  # what is asked for before its export will be exported
 
     def _level_at(self, position: int) -> Level:
+        dispatch = self._dispatch  # before the plans: these are there when it is let go
         if self.plans is not None:
             return self.plans[position].level
-        if self._dispatch is None:  # over, and nothing will be said of it
+        if dispatch is None:  # over, and nothing will be said of it
             return Level.OFF
-        return self.maker.signal_of(self._site).plan(self._dispatch, position).level
+        return self.maker.signal_of(self._site).plan(dispatch, position).level
 
 
 def started(tracer: SdkTracer, outer: Context, name: str) -> tuple[SpanContext, bool]:

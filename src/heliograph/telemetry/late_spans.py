@@ -46,7 +46,11 @@ _ERROR = Status(StatusCode.ERROR)
 
 # A context and a span that nobody else refers to serve the next receiver too. The numbers are of those who do anyway,
 # the call that asks among them. Where references are not counted, each receiver has a pair of its own.
-_COUNTS_REFERENCES = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+_COUNTS_REFERENCES = (
+    sys.implementation.name == "cpython"
+    and sys.version_info < (3, 15)  # not known to be counted in the same way
+    and getattr(sys, "_is_gil_enabled", lambda: True)()
+)
 _references = sys.getrefcount if _COUNTS_REFERENCES else lambda _: 1_000
 _TO_PLACE = 2  # the trace
 _TO_TRACE = 6  # the dispatch, the context, itself, two variables here
@@ -118,7 +122,12 @@ class LateSpans:
         self._reset(entered)
         # Also a copy of the context, such as a task takes, counts here: it refers to what was set.
         most = _TO_TRACE if current is opened else _TO_SPAN
-        if _references(opened.place) > _TO_PLACE or _references(opened.current) > most or current.homes:
+        if (
+            _references(opened.place) > _TO_PLACE
+            or _references(opened.current) > most
+            or current.__weakref__ is not None
+            or current.homes
+        ):
             _pass_on(current)
             opened.keep(position)
 
@@ -145,7 +154,7 @@ class LateSpans:
             opened.exported = () if reason else _positions(spoken)
         if reason is not None:
             return reason
-        own = opened.start()
+        own = opened.begin_trace()
         if opened.sampled:
             self._export_calls(finished, spoken, opened, errors)
             self._export_dispatch(finished, opened.sent_in, own)
@@ -213,7 +222,7 @@ class LateSpans:
         plans, begans, endeds = finished.receivers or [], finished.begans, finished.endeds
         usual = not (opened.spans or finished.failures or finished.uids)
         tracer, on_end, own, shift = self.tracer, self.tracer.on_end, opened.own, finished.started_at - finished.began
-        contexts = opened.name(spoken)
+        contexts = opened.ids_of(spoken)
         for position in spoken:
             plan, context = plans[position], contexts[position]
             times = (begans[position] + shift, endeds[position] + shift)  # type: ignore[operator]  # it has begun and ended

@@ -7,7 +7,7 @@ that a thousand healthy ones do not hide them.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from opentelemetry import trace
@@ -74,6 +74,7 @@ class RollUps:
         self._budget = budget
         self._emit = emit
         self.parents: OrderedDict[Key, dict[str, RolledUp]] = OrderedDict()
+        self._overdue: deque[dict[str, RolledUp]] = deque()
         self._counting = threading.Lock()  # never held while a span is made: that is other people's code
 
     def take(self, dispatch: Finished, outer: Context, *, special: bool) -> str | None:
@@ -125,11 +126,22 @@ class RollUps:
 
     def _close(self, key: Key) -> None:
         with self._counting:
-            counts = self.parents.pop(key, {})
-        for rolled_up in counts.values():
-            if rolled_up.count:
-                attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
+            self._overdue.append(self.parents.pop(key, {}))
+        self.emit_overdue()
+
+    def emit_overdue(self) -> None:
+        """Make the spans of what had to make room, or was closed."""
+        while self._overdue:
+            try:
+                counts = self._overdue.popleft()
+            except IndexError:  # another thread makes them
+                return
+            for rolled_up in counts.values():
+                if rolled_up.count:
+                    attempt(self._emit, rolled_up)  # somebody's span is ending: it is not to fail because of ours
 
     def _make_room(self, parent: SpanContext) -> None:
         if len(self.parents) >= _OPEN_PARENTS and not self.is_open(parent):
-            self._close(next(iter(list(self.parents))))
+            with self._counting:  # who asks holds a lock of its own: the spans are made later
+                if self.parents:
+                    self._overdue.append(self.parents.popitem(last=False)[1])

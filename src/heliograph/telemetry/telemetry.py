@@ -236,6 +236,7 @@ class Telemetry:
     def _say(self, finished: Finished, errors: Mapping[int, BaseException]) -> None:
         if finished.inside is not None:
             finished.untraced = attempt(finished.inside.maker.export, finished, errors)
+            self._roll_ups.emit_overdue()
         if self._metrics is not None and self._instruments is not None:
             attempt(self._metrics.record, finished)
             if finished.untraced is not None:
