@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -68,6 +69,11 @@ def write(folder: Path) -> Write:
     return write
 
 
+def interruptible() -> None:
+    """Let SIGINT interrupt the process that is started, also where the tests run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _run(folder: Path, words: tuple[str, ...], env: dict[str, str], **options: Any) -> Ran:
     process = subprocess.run(
         [sys.executable, *words],
@@ -77,6 +83,7 @@ def _run(folder: Path, words: tuple[str, ...], env: dict[str, str], **options: A
         encoding="utf-8",
         timeout=SECONDS,
         check=False,
+        preexec_fn=interruptible,
         **options,
     )
     err, begin, report = process.stderr.partition("\nheliograph · ")

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.cli.conftest import SECONDS, environment
+from tests.cli.conftest import SECONDS, environment, interruptible
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("django_project")]
 
@@ -139,6 +139,7 @@ def test_runserver(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        preexec_fn=interruptible,
     )
     try:
         status = ask(process, port)
