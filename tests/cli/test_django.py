@@ -139,7 +139,7 @@ def test_runserver(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
-        preexec_fn=interruptible,
+        preexec_fn=interruptible,  # noqa: PLW1509  # it takes no lock
     )
     try:
         status = ask(process, port)
