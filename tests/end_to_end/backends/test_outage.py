@@ -184,13 +184,15 @@ def _bounded(outage: Outage) -> None:
 
 
 def test_what_was_dropped_is_counted_and_exported(killed: tuple[Outage, Wire]):
-    """Of all spans that were started Prometheus knows what became of them, to the last one, once Jaeger is back."""
+    """Of all spans that were started Prometheus knows what became of them, once Jaeger is back: none is unaccounted for."""
     outage, wire = killed
     fate = outage.fates
 
     assert fate["queue full"] > 0
     assert fate["failed"] > 0
-    assert fate["started"] == len(wire.spans) + fate["queue full"] + fate["failed"]
+    # A batch that the exporter gave up may still arrive, and is then among the failed and among the delivered.
+    arrived = len(wire.spans) + fate["queue full"]
+    assert arrived <= fate["started"] <= arrived + fate["failed"]
 
 
 def test_heliograph_counts_what_is_not_traced_any_more(killed: tuple[Outage, Wire]):
