@@ -21,10 +21,9 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from types import FunctionType
 from typing import Any
 
-from heliograph.adapters.adapter import Patches, Undo, replace
+from heliograph.adapters.adapter import Patches, Undo, is_stock, live, outer_dialect, replace, say_unknown
 from heliograph.adapters.overrides import Overrides, note_send
 from heliograph.adapters.receiver_calls import Connection, Registry, reference_to
 from heliograph.fanout.facts import CAPTURE, PROPAGATE, Policy, Receiver
@@ -83,7 +82,9 @@ class DjangoAdapter:
         signal_class = dispatcher.Signal
         known = _is_known_release()
         overrides = Overrides(signal_class, Registry(_keys, _connections) if known else None)
-        dialect = _dialect(dispatcher, self._names, overrides) if known else _outer_dialect(self._names)
+        dialect = (
+            _dialect(dispatcher, self._names, overrides) if known else outer_dialect("django", self._names.name_of)
+        )
         originals = {name: vars(signal_class)[name] for name in OPERATIONS if name in vars(signal_class)}
         stand_ins = {
             name: _stand_in(name, original, OPERATIONS[name], dialect, known) for name, original in originals.items()
@@ -96,7 +97,7 @@ adapter = DjangoAdapter()
 
 
 def _stand_in(name: str, original: Any, policy: Policy, dialect: Dialect, known: bool) -> Callable[..., Any]:
-    if known and _is_stock(original):
+    if known and is_stock(original, "django.dispatch.dispatcher"):
         made = (make_asend if name.startswith("a") else make_send)(name, policy, dialect)
         if name == "send" and _calls_from_a_comprehension():
             made = _one_frame_deeper(made)
@@ -105,26 +106,12 @@ def _stand_in(name: str, original: Any, policy: Policy, dialect: Dialect, known:
     return functools.update_wrapper(made, original)
 
 
-def _is_stock(method: Any) -> bool:
-    own_module = getattr(method, "__module__", "") == "django.dispatch.dispatcher"
-    return isinstance(method, FunctionType) and own_module and not hasattr(method, "__wrapped__")
-
-
 def _is_known_release() -> bool:
     version = importlib.import_module("django").VERSION
     if version[:2] in KNOWN_RELEASES:
         return True
-    _say_unknown(version[:2])
+    say_unknown("Django", ".".join(map(str, version[:2])))
     return False
-
-
-@functools.cache  # said once, however often Django is instrumented
-def _say_unknown(version: tuple[int, int]) -> None:
-    logger.warning(
-        "heliograph does not know the signal dispatcher of Django %s.%s; dispatches are observed, their receivers are not. "
-        "A newer heliograph may know it.",
-        *version,
-    )
 
 
 def _dialect(dispatcher: Any, names: SignalNames, overrides: Overrides) -> Dialect:
@@ -152,25 +139,16 @@ def _dialect(dispatcher: Any, names: SignalNames, overrides: Overrides) -> Diale
     )
 
 
-def _outer_dialect(names: SignalNames) -> Dialect:
-    """Return the dialect of a release whose inside is not known: nothing of it is looked at."""
-    return Dialect("django", names.name_of, lambda *_: None, lambda *_: NOBODY, lambda *_: None)
-
-
 def _uid_of(signal: Any, receiver: Receiver) -> str | None:
     own = _make_id(receiver)
     for (uid, _), connected, *_ in list(signal.receivers):
-        if uid != own and _live(connected) == receiver:
+        if uid != own and live(connected) == receiver:
             return str(uid)
     return None
 
 
 def _make_id(receiver: Any) -> Any:
     return (id(receiver.__self__), id(receiver.__func__)) if hasattr(receiver, "__func__") else id(receiver)
-
-
-def _live(connected: Any) -> Any:
-    return connected() if isinstance(connected, weakref.ReferenceType) else connected
 
 
 def _log_as_django_5(signal: Any, receiver: Any, error: Exception) -> None:
@@ -213,6 +191,6 @@ def _is_for(sender_id: Any, sender: object) -> bool:
 
 def _connected_to(signal: Any) -> Iterator[Receiver]:
     for connection in list(getattr(signal, "receivers", ())):
-        receiver = _live(connection[1])  # after the key, in every release
+        receiver = live(connection[1])  # after the key, in every release
         if receiver is not None:
             yield receiver
