@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, cast
 
 from opentelemetry.sdk import _logs as sdk_logs
@@ -10,8 +11,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs import export as sdk_logs_export
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Tracer
 
@@ -28,10 +29,17 @@ _InMemoryLogs: Any = getattr(sdk_logs_export, "InMemoryLogRecordExporter", None)
 class Spans:
     """A tracer provider that keeps the spans it ends."""
 
-    def __init__(self, **provider: Any) -> None:
+    def __init__(
+        self, processor: Callable[[SpanExporter], SpanProcessor] = SimpleSpanProcessor, **provider: Any
+    ) -> None:
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(**provider)
-        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.provider.add_span_processor(processor(self.exporter))
+
+    @classmethod
+    def batched(cls) -> Spans:
+        """Return one whose spans wait for their export, as in production; whoever makes it shuts its provider down."""
+        return cls(BatchSpanProcessor, shutdown_on_exit=False)
 
     @property
     def tracer(self) -> Tracer:

@@ -12,8 +12,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from heliograph.telemetry import roll_up
 from heliograph.telemetry.dispatch_trace import DispatchTrace, PendingSpan
@@ -25,11 +24,7 @@ OPCODES = range(1, 14)  # more than any of the functions under test has
 @pytest.fixture
 def spans() -> Spans:
     """Spans that wait for their export, as in production."""
-    batched = Spans.__new__(Spans)
-    batched.exporter = InMemorySpanExporter()
-    batched.provider = TracerProvider(shutdown_on_exit=False)
-    batched.provider.add_span_processor(BatchSpanProcessor(batched.exporter))
-    return batched
+    return Spans.batched()
 
 
 @pytest.fixture(autouse=True)

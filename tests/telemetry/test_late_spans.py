@@ -17,9 +17,7 @@ import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
 
 from heliograph import instrumentor
 from heliograph.telemetry.dispatch_trace import PendingSpan
@@ -30,11 +28,7 @@ from tests.support.telemetry import Spans, short
 @pytest.fixture
 def spans() -> Spans:
     """Spans that wait for their export, as in production: nothing is said before it is asked for."""
-    batched = Spans.__new__(Spans)
-    batched.exporter = InMemorySpanExporter()
-    batched.provider = TracerProvider(shutdown_on_exit=False)
-    batched.provider.add_span_processor(BatchSpanProcessor(batched.exporter))
-    return batched
+    return Spans.batched()
 
 
 @pytest.fixture(autouse=True)
